@@ -1,0 +1,242 @@
+"""The command ``affinitynet``: arguments -> config -> pipeline, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from rich.console import Console
+
+from affinitynet import __version__
+from affinitynet.config import DEMO, PipelineConfig, one_line, preset, read_config, stored_data, to_dict
+from affinitynet.data.store import WorkFolder
+from affinitynet.progress import Reporter
+from affinitynet.summary import quality_table, time_table
+from affinitynet.types import InputError
+
+DESCRIPTION = """\
+Tags in, masks out: from photographs and the names of what is in them to pixel-accurate masks.
+Start with `affinitynet demo`, then `affinitynet run --data DIR --work DIR`.
+"""
+
+SECTIONS = ("classifier", "cams", "seeds", "affinity", "walk", "masks", "evaluate")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what it says of itself, the stages it runs and the settings it takes."""
+
+    help: str
+    stages: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+COMMANDS = {
+    "run": Command(
+        "run every stage that is not finished yet, from tags to masks and their evaluation",
+        (
+            "check-data",
+            "train-classifier",
+            "make-cams",
+            "make-seeds",
+            "train-affinity",
+            "random-walk",
+            "make-masks",
+            "evaluate",
+        ),
+        SECTIONS,
+    ),
+    "train-classifier": Command(
+        "learn from the tags which classes are in an image", ("check-data", "train-classifier"), ("classifier",)
+    ),
+    "make-cams": Command("see where the classifier saw each tagged class", ("make-cams",), ("cams",)),
+    "make-seeds": Command(
+        "sharpen the activation maps with a dense CRF into confident seeds", ("make-seeds",), ("seeds",)
+    ),
+    "train-affinity": Command(
+        "learn from the seeds which neighbouring pixels belong together", ("train-affinity",), ("affinity",)
+    ),
+    "make-masks": Command(
+        "spread the activation maps by random walk and decide the masks; with another --masks.alpha or "
+        "--masks.threshold the kept walk is decided again in seconds",
+        ("random-walk", "make-masks"),
+        ("walk", "masks"),
+    ),
+    "evaluate": Command(
+        "measure every step against ground-truth masks and draw the contact sheet", ("evaluate",), ("evaluate",)
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 2 wrong input, 1 anything else."""
+    console = Console(stderr=True)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(arguments, console)
+    except InputError as error:
+        print(f"affinitynet: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("affinitynet: stopped; run the same command again to continue", file=sys.stderr)
+        return 1
+
+
+def _main(arguments: list[str], console: Console) -> int:
+    base, data = _starting_point(arguments)
+    parser = _parser(base, data)
+    if not arguments:
+        parser.print_help()
+        return 0
+    try:
+        parsed = parser.parse_args(arguments)
+        name = parsed.subcommand
+        values = parser.instantiate(parsed)[name]
+    except (ArgumentError, ValueError) as error:
+        raise InputError(_with_nearest(one_line(error), arguments)) from None
+    if name == "demo":
+        return _demo(values, console)
+    names = {f.name for f in fields(PipelineConfig)}
+    config = replace(base, **{key: value for key, value in vars(values).items() if key in names})
+    return _run(name, values, config, console)
+
+
+def _starting_point(arguments: list[str]) -> tuple[PipelineConfig, str | None]:
+    """Return the config that flags change, and the data folder it was made for.
+
+    The preset of --network, under the work folder's config.yaml, under --config.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in ("--network", "--work", "--config"):
+        early.add_argument(flag)
+    try:
+        known, _ = early.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error)) from None
+    base, data = preset(known.network or "lite"), None
+    if known.work and (stored := Path(known.work) / "config.yaml").exists():
+        base, data = read_config(stored, base), stored_data(stored)
+    if known.config:
+        base = read_config(Path(known.config), base)
+    return base, data
+
+
+def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="affinitynet",
+        description=DESCRIPTION,
+        exit_on_error=False,
+        version=f"affinitynet {__version__}",
+    )
+    subcommands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
+    demo = ArgumentParser(exit_on_error=False)
+    demo.description = "Draw a small tagged world and run the whole method on it, with known masks to compare: about 3 minutes on 2 cores."
+    demo.add_argument("--work", default="demo", help="Folder for the drawn images and the results.")
+    _add_computing(demo)
+    subcommands.add_subcommand("demo", demo, help="draw a small tagged world in code and run everything on it")
+    for name, command in COMMANDS.items():
+        child = ArgumentParser(exit_on_error=False)
+        child.description = f"{command.help[0].upper()}{command.help[1:]}."
+        child.add_argument(
+            "--data", type=str | None, default=data, help="VOC devkit folder, or folder of images with tags.csv or tags.json; once --work exists, the one it was made from.",
+        )  # fmt: skip
+        child.add_argument("--work", type=str, required=True, help="Work folder: everything made goes here.")
+        child.add_argument(
+            "--config", type=str | None, default=None, help="YAML file of settings; flags win over it."
+        )
+        _add_computing(child)
+        skipped = {section for section in SECTIONS if section not in command.sections}
+        child.add_class_arguments(PipelineConfig, None, skip=skipped)
+        values = to_dict(base)
+        child.set_defaults({key: value for key, value in values.items() if key not in skipped})
+        subcommands.add_subcommand(name, child, help=command.help)
+    return parser
+
+
+def _add_computing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="Where to compute; auto: a GPU if there is one."
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int | None, default=None, help="Images in work at the same time; null: one per core."
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="Make again what the work folder holds under other settings."
+    )
+
+
+def _with_nearest(message: str, arguments: Sequence[str]) -> str:
+    """Add the flag that was probably meant to an argument parser's complaint about an unknown one."""
+    unknown = re.search(r"(?:unrecognized arguments: --|option ')([\w.-]+)", message)
+    if unknown is None:
+        return message
+    flags = [*_flags(to_dict(PipelineConfig())), "data", "work", "config", "device", "workers", "force"]
+    nearest = difflib.get_close_matches(unknown[1], flags, n=1, cutoff=0.0)[0]
+    return f"--{unknown[1]}: {arguments[0]} has no such flag; did you mean --{nearest}?"
+
+
+def _flags(values: dict, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings."""
+    return [
+        name
+        for key, value in values.items()
+        for name in (_flags(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"])
+    ]
+
+
+def _run(name: str, values: Namespace, config: PipelineConfig, console: Console) -> int:
+    from affinitynet.pipeline import run_pipeline
+
+    if values.data is None:
+        raise InputError("--data: missing; name the folder that holds your images and their tags")
+    command, work = COMMANDS[name], Path(values.work)
+    metrics = run_pipeline(
+        values.data,
+        work,
+        config,
+        stages=command.stages,
+        device=values.device,
+        workers=values.workers,
+        force=values.force,
+        report=Reporter(work / "log.txt", console),
+    )
+    if "evaluate" in command.stages:
+        _show_results(work, metrics)
+    return 0
+
+
+def _demo(values: Namespace, console: Console) -> int:
+    from affinitynet.data.demo import draw_world
+
+    folder = Path(values.work)
+    data = folder / "data"
+    if not (data / "tags.csv").exists():
+        console.print(f"drawing a tagged world into {data} ...")
+        draw_world(data)
+    arguments = Namespace(
+        data=data, work=folder / "work", device=values.device, workers=values.workers, force=values.force
+    )
+    return _run("run", arguments, DEMO, console)
+
+
+def _show_results(work: Path, metrics: dict) -> None:
+    """Print the tables and where to look."""
+    out = Console()
+    if metrics:
+        out.print(quality_table(metrics))
+    else:
+        out.print("no ground-truth masks, so nothing to measure: look at the contact sheet")
+    out.print(time_table(WorkFolder(work).records()))
+    out.print(f"masks:         {work / 'masks'}", highlight=False, soft_wrap=True)
+    out.print(f"contact sheet: {work / 'contact_sheet.png'}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

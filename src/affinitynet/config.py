@@ -1,0 +1,330 @@
+"""Every number that decides a result: one frozen typed config per stage, presets, YAML.
+
+Flags, ``config.yaml`` and Python share these classes: the field ``beta`` of ``WalkConfig`` is
+``--walk.beta``, ``walk: {beta: ...}`` and ``WalkConfig(beta=...)``. Typed parsing is jsonargparse's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from affinitynet.types import InputError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise InputError(f"{name} = {value}: must be {rule}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained: SGD with the poly schedule and the original's four parameter groups."""
+
+    epochs: int = 5
+    """Passes over the training split."""
+    batch_size: int = 16
+    """Images per step."""
+    crop_size: int = 320
+    """Side of the square training crop, pixels; a multiple of 16."""
+    learning_rate: float = 0.01
+    """Of pretrained weights at the first step; new layers learn at 10 times this, biases at twice."""
+    momentum: float = 0.9
+    """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
+    weight_decay: float = 5e-4
+    """L2 penalty on weights, not on biases."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the forward pass; weights and sums stay float32."""
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(
+            self.crop_size >= 32 and self.crop_size % 16 == 0,
+            "crop_size",
+            self.crop_size,
+            "a multiple of 16, at least 32",
+        )
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(TrainConfig):
+    """Stage train-classifier: tags -> classifier.safetensors."""
+
+    min_scale: float = 0.57
+    """Shortest long side a training image is resized to, in crop sizes (256 of 448 in the paper)."""
+    max_scale: float = 1.14
+    """Longest long side a training image is resized to, in crop sizes (512 of 448 in the paper)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            0 < self.min_scale <= self.max_scale,
+            "min_scale, max_scale",
+            (self.min_scale, self.max_scale),
+            "above 0 and in this order",
+        )
+
+
+@dataclass(frozen=True)
+class CamConfig:
+    """Stage make-cams: classifier -> cams/NAME.npz."""
+
+    scales: tuple[float, ...] = (1.0, 0.5, 1.5, 2.0)
+    """Sizes of the image the classifier sees, each also mirrored; the maps are summed."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the classifier."""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0"
+        )
+
+
+@dataclass(frozen=True)
+class SeedConfig:
+    """Stage make-seeds: cams -> seeds/NAME.npz, the dense CRF's scores at two background strengths."""
+
+    low_alpha: float = 4.0
+    """Exponent of the background score (1 - max cam)^alpha; a low one leaves confident foreground."""
+    high_alpha: float = 32.0
+    """The same; a high one leaves confident background."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0 < self.low_alpha < self.high_alpha,
+            "low_alpha, high_alpha",
+            (self.low_alpha, self.high_alpha),
+            "above 0 and in this order",
+        )
+
+
+@dataclass(frozen=True)
+class AffinityConfig(TrainConfig):
+    """Stage train-affinity: seeds -> affinity.safetensors."""
+
+    epochs: int = 3
+    batch_size: int = 8
+    radius: int = 5
+    """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(2 <= self.radius <= 16, "radius", self.radius, "in 2..16")
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """Stage make-masks, first half: affinities -> walks/NAME.npz."""
+
+    beta: float = 8.0
+    """Exponent of the affinities before they are normalised; higher keeps the walk inside edges."""
+    steps: int = 256
+    """Length t of the random walk."""
+    alphas: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    """Background strengths that are walked and kept; a mask can be made again with any of them."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of AffinityNet; the walk itself is float32."""
+
+    def __post_init__(self) -> None:
+        _require(self.beta > 0, "beta", self.beta, "above 0")
+        _require(self.steps >= 0, "steps", self.steps, "at least 0")
+        _require(
+            len(self.alphas) > 0 and min(self.alphas) > 0, "alphas", self.alphas, "one or more numbers above 0"
+        )
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
+
+    alpha: float = 8.0
+    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects."""
+    threshold: float | None = None
+    """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
+    crf: bool = True
+    """Sharpen the walked scores with the dense CRF at full size before the decision."""
+
+    def __post_init__(self) -> None:
+        _require(self.alpha > 0, "alpha", self.alpha, "above 0")
+        _require(
+            self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1"
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Stage evaluate: masks and ground truth -> metrics.json."""
+
+    cam_threshold: float = 0.2
+    """Background score that the class activation maps alone are judged with (paper: 0.2)."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.cam_threshold < 1, "cam_threshold", self.cam_threshold, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything but the data that decides the result.
+
+    Example:
+        >>> PipelineConfig().walk.beta == preset("lite").walk.beta
+        True
+    """
+
+    network: str = "lite"
+    """Backbone of both networks: lite (EfficientNet-Lite0, ImageNet weights included)."""
+    seed: int = 0
+    """Seed of weights, order and augmentation."""
+    split: str | None = None
+    """Images to train on and to label; null: train_aug, train or all, the first there is."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes to learn, in the order of their mask values; null: all of the data set."""
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """Train the tag classifier"""
+    cams: CamConfig = field(default_factory=CamConfig)
+    """Make class activation maps"""
+    seeds: SeedConfig = field(default_factory=SeedConfig)
+    """Make confident seeds"""
+    affinity: AffinityConfig = field(default_factory=AffinityConfig)
+    """Train AffinityNet"""
+    walk: WalkConfig = field(default_factory=WalkConfig)
+    """Random walk"""
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    """Masks from the walked scores"""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Evaluation"""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.masks.alpha in self.walk.alphas, "masks.alpha", self.masks.alpha, f"one of walk.alphas {self.walk.alphas}"
+        )
+
+
+PRESETS: dict[str, PipelineConfig] = {"lite": PipelineConfig()}
+"""Network name -> its measured recipe."""
+
+
+DEMO = PipelineConfig(
+    classifier=ClassifierConfig(epochs=8, crop_size=160, learning_rate=0.02),
+    affinity=AffinityConfig(epochs=4, crop_size=160, learning_rate=0.02),
+    cams=CamConfig(scales=(1.0, 1.5)),
+)
+"""The recipe of the drawn world: small pictures, minutes on two cores."""
+
+
+NOTES = ("data", "versions")
+"""What ``config.yaml`` of a work folder notes beside the settings."""
+
+
+def preset(network: str) -> PipelineConfig:
+    """Return the recipe of a network.
+
+    Raises:
+        InputError: there is no such network.
+    """
+    if network not in PRESETS:
+        raise InputError(f"--network {network}: unknown network; known: {', '.join(PRESETS)}")
+    return PRESETS[network]
+
+
+def to_dict(config: Any) -> dict:
+    """Return a config as plain YAML types.
+
+    Example:
+        >>> to_dict(SeedConfig())
+        {'low_alpha': 4.0, 'high_alpha': 32.0}
+    """
+    return {
+        key: [*value] if isinstance(value, tuple) else to_dict(value) if isinstance(value, dict) else value
+        for key, value in (config if isinstance(config, dict) else dataclasses.asdict(config)).items()
+    }
+
+
+def read_config(path: Path, base: PipelineConfig) -> PipelineConfig:
+    """Read a YAML config over the defaults of ``base``.
+
+    Raises:
+        InputError: the file cannot be read, a key is unknown (the nearest is named) or a value is
+            out of its range.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable YAML file ({one_line(error)}); mend it or leave it out") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a config is a mapping of settings, e.g. 'seed: 1'; found {type(values).__name__}")
+    values = {key: value for key, value in values.items() if key not in NOTES}
+    return config_from_dict(values, base, str(path))
+
+
+def stored_data(path: Path) -> str | None:
+    """Return the data folder that a work folder's ``config.yaml`` notes."""
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("data")
+
+
+def config_from_dict(values: dict, base: PipelineConfig, source: str) -> PipelineConfig:
+    """Lay ``values`` (nested, possibly partial) over ``base``; ``source`` names them in errors.
+
+    Example:
+        >>> config_from_dict({"walk": {"beta": 4}}, PipelineConfig(), "here").walk.beta
+        4.0
+        >>> config_from_dict({"walk": {"betta": 4}}, PipelineConfig(), "here")
+        Traceback (most recent call last):
+        affinitynet.types.InputError: here: walk.betta: unknown setting; did you mean 'beta'?
+    """
+    _check_keys(values, to_dict(base), source, "")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(PipelineConfig, nested_key="config")
+    parser.set_defaults({"config": to_dict(base)})
+    try:
+        parsed = parser.parse_object({"config": values})
+        return parser.instantiate(parsed).config
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise InputError(f"{source}: {one_line(error)}") from None
+
+
+def _check_keys(values: dict, known: dict, source: str, prefix: str) -> None:
+    for key, value in values.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise InputError(f"{source}: {prefix}{key}: unknown setting; did you mean {nearest!r}?")
+        if isinstance(known[key], dict):
+            if not isinstance(value, dict):
+                raise InputError(f"{source}: {prefix}{key}: holds settings of its own, e.g. {key}: {{...}}")
+            _check_keys(value, known[key], source, f"{prefix}{key}.")
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """List the settings in which two configs differ, as ``name: old -> new``.
+
+    Example:
+        >>> differences({"walk": {"beta": 8}}, {"walk": {"beta": 4}})
+        ['walk.beta: 8 -> 4']
+    """
+    found = []
+    for key in [*old, *(k for k in new if k not in old)]:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before} -> {after}")
+    return found
+
+
+def one_line(error: object) -> str:
+    """Return a message without line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,92 @@
+"""Random changes of training images, alike for an image and whatever belongs to its pixels.
+
+All randomness comes from torch's global generator, so that one seed per sample fixes it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import v2
+
+_JITTER = v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)  # the original's
+
+
+def normalise(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Turn an RGB image [..., 3, H, W] in [0, 255] into a network's float32 input.
+
+    Args:
+        mean, std: per channel, for images in [0, 1].
+
+    Example:
+        >>> normalise(torch.full((3, 1, 1), 255), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).flatten()
+        tensor([1., 1., 1.])
+    """
+    shape = (3, 1, 1)
+    return (image.float() / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """Turn an image uint8 [H, W, 3] into a tensor uint8 [3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 [H, W, 3] to ``size`` (H, W) by PIL's bicubic filter, the original's.
+
+    Example:
+        >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 3)).shape
+        (4, 3, 3)
+    """
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:
+    """Resize so that the long side is a uniform integer of [shortest, longest] pixels."""
+    side = int(torch.randint(shortest, longest + 1, ()))
+    height, width = image.shape[:2]
+    factor = side / max(height, width)
+    return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))))
+
+
+def jitter_colours(image: Tensor) -> Tensor:
+    """Change brightness, contrast and saturation by up to 30 % and hue by up to 0.1 of the circle."""
+    return _JITTER(image)
+
+
+def random_flip(*maps: Tensor) -> tuple[Tensor, ...]:
+    """Mirror all maps [..., W] left to right together, half of the time."""
+    return tuple(m.flip(-1) for m in maps) if torch.rand(()) < 0.5 else maps
+
+
+def random_crop(size: int, *maps: Tensor) -> tuple[Tensor, ...]:
+    """Cut the same random square out of all maps [C, H, W].
+
+    A side shorter than ``size`` is kept whole at a random place of a canvas of zeros.
+
+    Returns:
+        Maps [C, size, size].
+
+    Example:
+        >>> [tuple(m.shape) for m in random_crop(4, torch.ones(3, 2, 9), torch.ones(1, 2, 9))]
+        [(3, 4, 4), (1, 4, 4)]
+    """
+    source, target = zip(*(_window(side, size) for side in maps[0].shape[1:]), strict=True)
+    cropped = []
+    for full in maps:
+        canvas = full.new_zeros(full.shape[0], size, size)
+        canvas[:, target[0], target[1]] = full[:, source[0], source[1]]
+        cropped.append(canvas)
+    return tuple(cropped)
+
+
+def _window(side: int, size: int) -> tuple[slice, slice]:
+    """Return matching slices of a side and of the canvas."""
+    offset = int(torch.randint(0, abs(side - size) + 1, ()))
+    length = min(side, size)
+    inside, whole = slice(offset, offset + length), slice(0, length)
+    return (inside, whole) if side > size else (whole, inside)

@@ -1,0 +1,237 @@
+"""The one training loop, and the one loop over images."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from affinitynet.config import TrainConfig
+from affinitynet.data.store import save_weights, write_text
+from affinitynet.progress import Reporter
+from affinitynet.types import InputError
+
+Item = TypeVar("Item")
+Sample = tuple[Tensor, ...]
+
+POLY_POWER = 0.9  # of the original's schedule
+CHECKPOINT_STEPS = 50  # seconds of work lost at most on a slow machine, and a small share of it spent on saving
+
+
+class RandomSamples(Dataset):
+    """Training samples whose randomness depends on (seed, epoch, index) alone.
+
+    So order, workers and interruptions leave each sample as it is.
+
+    Args:
+        make: index -> tensors, drawing from torch's global generator.
+        seed: of the run.
+    """
+
+    def __init__(self, make: Callable[[int], Sample], seed: int) -> None:
+        self.make = make
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, epoch, index)))  # of integers: the same in every process
+            return self.make(index)
+
+
+class ShuffledSteps(Sampler):
+    """Batches of (epoch, index) from ``first_step`` on, shuffled anew each epoch; drops a ragged end."""
+
+    def __init__(self, count: int, config: TrainConfig, seed: int, first_step: int) -> None:
+        self.count, self.config, self.seed, self.first_step = count, config, seed, first_step
+        self.batch_size = min(config.batch_size, count)
+        self.steps_per_epoch = count // self.batch_size
+        self.total = self.steps_per_epoch * config.epochs
+
+    def __len__(self) -> int:
+        return self.total - self.first_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(self.first_step // self.steps_per_epoch, self.config.epochs):
+            generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
+            order = torch.randperm(self.count, generator=generator).tolist()
+            start = max(0, self.first_step - epoch * self.steps_per_epoch)
+            for step in range(start, self.steps_per_epoch):
+                batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield [(epoch, index) for index in batch]
+
+
+def fit(
+    model: nn.Module,
+    make_sample: Callable[[int], Sample],
+    count: int,
+    loss: Callable[[nn.Module, Sample], Tensor],
+    config: TrainConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    losses: Path,
+    report: Reporter,
+    label: str,
+) -> None:
+    """Train ``model`` in place by SGD with lr x factor x (1 - step / steps)^0.9, set before each step.
+
+    An interrupted training continues at its last checkpoint with the same samples, momenta and
+    random numbers. The model is left on ``device`` in eval mode.
+
+    Args:
+        model: a network with ``parameter_groups()``.
+        make_sample: index in [0, count) -> tensors of one image; draws from torch's generator.
+        loss: (model, batch of stacked tensors) -> scalar.
+        checkpoint: where the unfinished state is kept; deleted at the end.
+        losses: CSV that gets a row (step, epoch, learning_rate, loss) per step.
+
+    Raises:
+        InputError: the loss is not finite; the message names the step and the cure.
+    """
+    generator_state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        optimizer = torch.optim.SGD(
+            [
+                {**group, "lr": 0.0, "weight_decay": config.weight_decay * group["decays"]}
+                for group in model.parameter_groups()  # type: ignore[operator]
+            ],
+            momentum=config.momentum,
+        )
+        rows = _restore(checkpoint, model, optimizer) if checkpoint.exists() else []
+        steps = ShuffledSteps(count, config, seed, first_step=len(rows))
+        loader = DataLoader(RandomSamples(make_sample, seed), batch_sampler=steps, num_workers=1 if len(steps) else 0)
+        with report.bar(label, steps.total, done=len(rows)) as advance:
+            try:
+                for batch in loader:
+                    rows.append(_step(model, optimizer, loss, batch, len(rows), steps, config, device))
+                    advance(f"loss {sum(r[3] for r in rows[-50:]) / len(rows[-50:]):.4f}")
+                    if len(rows) % CHECKPOINT_STEPS == 0:
+                        _save(checkpoint, model, optimizer, rows)
+            except KeyboardInterrupt:
+                _save(checkpoint, model, optimizer, rows)
+                raise
+        _write_losses(losses, rows)
+        model.eval()
+    finally:
+        torch.random.set_rng_state(generator_state)
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[nn.Module, Sample], Tensor],
+    batch: Sample,
+    step: int,
+    steps: ShuffledSteps,
+    config: TrainConfig,
+    device: torch.device,
+) -> tuple[int, int, float, float]:
+    """Do one step; return its row of the loss table."""
+    rate = config.learning_rate * (1 - step / steps.total) ** POLY_POWER
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    batch = tuple(t.to(device, non_blocking=True) for t in batch)
+    with autocast(device, config.precision):
+        value = loss(model, batch)
+    if not math.isfinite(value.item()):
+        raise InputError(
+            f"the loss became {value.item()} at step {step}; lower learning_rate (now {config.learning_rate}) and run again"
+        )
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+    return step, step // steps.steps_per_epoch, rate, value.item()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a network computes in ``precision`` ("float32" or "bfloat16")."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list) -> None:
+    """Write model, momenta, random state and loss table as one safetensors file."""
+    state = {f"model.{key}": value for key, value in model.state_dict().items()}
+    momenta = optimizer.state_dict()["state"]
+    state |= {f"momentum.{i}": s["momentum_buffer"] for i, s in momenta.items() if s.get("momentum_buffer") is not None}
+    save_weights(path, {**state, "random": torch.random.get_rng_state()}, {"rows": rows})
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list:
+    """Undo :func:`_save`; return the loss table."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            rows = json.loads(file.metadata()["affinitynet"])["rows"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it to start this training again") from None
+    model.load_state_dict({key[6:]: t for key, t in state.items() if key.startswith("model.")})
+    momenta = {int(key[9:]): {"momentum_buffer": t} for key, t in state.items() if key.startswith("momentum.")}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": momenta})
+    torch.random.set_rng_state(state["random"])
+    return [tuple(row) for row in rows]
+
+
+def _write_losses(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    lines = [",".join(map(str, row)) for row in rows]
+    write_text(path, "\n".join(["step,epoch,learning_rate,loss", *lines]) + "\n")
+
+
+@contextmanager
+def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of ``workers`` threads in which every torch operation uses one core.
+
+    One image a core beats one image on all cores: nothing waits at the end of an operation.
+    """
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def for_each_image(
+    function: Callable[[Item], None], items: Sequence[Item], *, total: int, workers: int, report: Reporter, label: str
+) -> None:
+    """Call ``function`` on every item, ``workers`` at a time, under a progress bar.
+
+    The first error ends the loop and is raised here; so does Ctrl-C, after the images in work.
+
+    Args:
+        items: what is still to be done.
+        total: how many there are with those already done.
+
+    Example:
+        >>> seen = []
+        >>> for_each_image(seen.append, [1, 2], total=2, workers=2, report=Reporter(), label="")
+        >>> sorted(seen)
+        [1, 2]
+    """
+    with report.bar(label, total, done=total - len(items)) as advance, one_thread_each(workers) as pool:
+        running: set[Future] = set()
+        queue = iter(items)
+        while True:
+            for item in queue:
+                running.add(pool.submit(function, item))
+                if len(running) >= 2 * workers:  # bounded, so that an error is seen at once
+                    break
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                advance()

@@ -1,0 +1,238 @@
+"""The ordered stages: what each needs, which settings decide it, and when it may be skipped.
+
+A stage's fingerprint covers its settings, its images and tags, and the fingerprints of the stages
+it builds on. A stage that finished under its present fingerprint is skipped, one that was
+interrupted is continued, and one made under another is never overwritten unless that is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import yaml
+
+from affinitynet import __version__
+from affinitynet.config import PipelineConfig, differences, to_dict
+from affinitynet.data.datasets import open_dataset
+from affinitynet.data.store import WorkFolder, read_json, write_text
+from affinitynet.memory import peak_memory
+from affinitynet.progress import Reporter
+from affinitynet.stages.check_data import check_data
+from affinitynet.stages.context import Context
+from affinitynet.stages.evaluate import evaluate
+from affinitynet.stages.make_cams import make_cams
+from affinitynet.stages.make_masks import make_masks, walk_images
+from affinitynet.stages.make_seeds import make_seeds
+from affinitynet.stages.train_affinity import train_affinity
+from affinitynet.stages.train_classifier import train_classifier
+from affinitynet.types import InputError, TaggedImage
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One arrow of the method.
+
+    Args:
+        name: in messages and records.
+        run: does the work that is still to be done.
+        needs: stages whose artifacts it reads.
+        settings: fields of :class:`PipelineConfig` that decide its result.
+        outputs: what it writes, below the work folder.
+        cheap: made again in seconds, so changed settings just make it again.
+    """
+
+    name: str
+    run: Callable[[Context], None]
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    outputs: tuple[str, ...]
+    cheap: bool = False
+
+
+def _training(network: str) -> tuple[str, str, str]:
+    return f"{network}.safetensors", f"{network}.checkpoint.safetensors", f"losses/{network}.csv"
+
+
+STAGES = (
+    Stage("check-data", check_data, (), ("split", "classes"), (), cheap=True),
+    Stage(
+        "train-classifier",
+        train_classifier,
+        (),
+        ("network", "seed", "split", "classes", "classifier"),
+        _training("classifier"),
+    ),
+    Stage("make-cams", make_cams, ("train-classifier",), ("cams",), ("cams",)),
+    Stage("make-seeds", make_seeds, ("make-cams",), ("seeds",), ("seeds",)),
+    Stage("train-affinity", train_affinity, ("make-seeds",), ("affinity",), _training("affinity")),
+    Stage("random-walk", walk_images, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
+    Stage("make-masks", make_masks, ("random-walk",), ("masks",), ("masks",), cheap=True),
+    Stage(
+        "evaluate",
+        evaluate,
+        ("make-seeds", "make-masks"),
+        ("evaluate",),
+        ("metrics.json", "contact_sheet.png"),
+        cheap=True,
+    ),
+)
+
+
+def run_pipeline(
+    data: Path | str,
+    work: Path | str,
+    config: PipelineConfig | None = None,
+    *,
+    stages: Sequence[str] | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    force: bool = False,
+    report: Reporter | None = None,
+) -> dict[str, Any]:
+    """Turn a tagged collection into masks; skip what is finished and unchanged.
+
+    Args:
+        data: a VOC devkit folder, or a folder of images with ``tags.csv`` or ``tags.json``.
+        work: where artifacts go (see ``docs/work-folder.md``).
+        config: settings; the default is the measured recipe of ``lite``.
+        stages: names of those to run; all by default.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        workers: images in work at the same time; by default one per core.
+        force: make stages again that the work folder holds under other settings.
+        report: where progress goes; by default only to the work folder's ``log.txt``.
+
+    Returns:
+        The content of ``metrics.json``, empty before ``evaluate`` ran.
+
+    Raises:
+        InputError: the input is wrong; the message says what, where and how to mend it.
+    """
+    folder = WorkFolder(Path(work))
+    folder.check_is_ours()
+    context = _context(Path(data), folder, config or PipelineConfig(), device, workers, report)
+    fingerprints = _fingerprints(context)
+    chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
+    _refuse_overwriting(context, fingerprints, chosen, force)
+    _write_config(context, Path(data))
+    for stage in chosen:
+        _run_stage(context, stage, fingerprints)
+    return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+
+
+def _context(
+    data: Path, folder: WorkFolder, config: PipelineConfig, device: str, workers: int | None, report: Reporter | None
+) -> Context:
+    dataset = open_dataset(data, config.classes)
+    split = config.split or dataset.training_split()
+    dataset.split(split)
+    return Context(
+        dataset=dataset,
+        work=folder,
+        config=replace(config, split=split, classes=dataset.classes),
+        device=_device(device),
+        report=report or Reporter(folder.root / "log.txt"),
+        split=split,
+        evaluation_splits=tuple(dataset.evaluation_splits()),
+        workers=workers or torch.get_num_threads(),
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: this machine has no usable CUDA GPU; use --device cpu")
+    return torch.device(name)
+
+
+def _fingerprints(context: Context) -> dict[str, str]:
+    """Return stage name -> digest of everything that decides its result."""
+    settings = to_dict(context.config)
+    training, labelled = _facts(context.training_images), _facts(context.labelled_images)
+    images: dict[str, Any] = {"train-classifier": training, "train-affinity": training}
+    fingerprints: dict[str, str] = {}
+    for stage in STAGES:
+        facts = {
+            "settings": {key: settings[key] for key in stage.settings},
+            "images": images.get(stage.name, labelled),
+            "needs": [fingerprints[name] for name in stage.needs],
+            "evaluated": context.evaluation_splits if stage.name in ("check-data", "evaluate") else (),
+        }
+        fingerprints[stage.name] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprints
+
+
+def _facts(records: Iterable[TaggedImage]) -> list:
+    return [(record.name, record.tags, record.path.stat().st_size) for record in records]
+
+
+def _refuse_overwriting(
+    context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool
+) -> None:
+    """Check, before anything is written, that no stage of the folder was made under other settings.
+
+    Raises:
+        InputError: one was, or a stage that is needed is not finished.
+    """
+    records = context.work.records()
+    changed = [s for s in STAGES if s.name in records and records[s.name]["fingerprint"] != fingerprints[s.name]]
+    dear = [stage for stage in changed if not stage.cheap]
+    if dear and not force:
+        stored = yaml.safe_load(context.work.config_file.read_text(encoding="utf-8"))
+        now = to_dict(context.config)
+        settings = differences({key: stored.get(key) for key in now}, now)
+        what = "; ".join(settings) or "its images or tags have changed since"
+        raise InputError(
+            f"--work {context.work.root}: was made with another configuration ({what}); name a new --work, "
+            f"or add --force to make again: {', '.join(stage.name for stage in changed)}"
+        )
+    for stage in changed:
+        context.work.forget(stage.name, stage.outputs)
+        records.pop(stage.name)
+    running = {stage.name for stage in chosen}
+    for stage in chosen:
+        for need in stage.needs:
+            if need not in running and not records.get(need, {}).get("finished"):
+                raise InputError(
+                    f"{stage.name} needs {need}, which has not finished in --work {context.work.root}; "
+                    f"run `affinitynet run` instead, or the missing stage first"
+                )
+
+
+def _write_config(context: Context, data: Path) -> None:
+    versions = {
+        "affinitynet": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+    }
+    content = {"data": str(data.resolve()), **to_dict(context.config), "versions": versions}
+    write_text(context.work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> None:
+    """Run a stage unless it is finished; keep its time even if it is interrupted."""
+    known = context.work.records().get(stage.name, {})
+    if known.get("finished"):
+        context.report.say(f"{stage.name}: done before")
+        return
+    context.report.note(f"{stage.name}: started")
+    context.work.record(stage.name, fingerprint=fingerprints[stage.name], finished=False)
+    start, finished = time.monotonic(), False
+    try:
+        stage.run(context)
+        finished = True
+    finally:
+        seconds = round(known.get("seconds", 0.0) + time.monotonic() - start, 2)
+        memory = max(peak_memory(), known.get("peak_memory_mb", 0))
+        context.work.record(stage.name, finished=finished, seconds=seconds, peak_memory_mb=memory)
+        context.report.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")

@@ -1,0 +1,86 @@
+"""What a person sees while it works: bars on a terminal, lines in a log file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    """Items per second, or seconds per item where it is slow."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("-/s")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
+
+
+class Reporter:
+    """Bars and messages of a run.
+
+    Args:
+        log: file that messages are appended to with the time, or ``None``.
+        console: where people look; bars show only if it is a terminal. ``None``: say nothing.
+
+    Example:
+        >>> with Reporter().bar("counting", 3) as advance:
+        ...     for _ in range(3):
+        ...         advance()
+    """
+
+    def __init__(self, log: Path | None = None, console: Console | None = None) -> None:
+        self.log = log
+        self.console = console or Console(quiet=True)
+
+    def say(self, message: str) -> None:
+        """Print a line and append it to the log."""
+        self.console.print(message, markup=False, highlight=False)
+        self.note(message)
+
+    def note(self, message: str) -> None:
+        """Append a line to the log only."""
+        if self.log is not None:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+
+    @contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+        """Show a bar while the block runs; call what it yields once per finished item.
+
+        Args:
+            done: items finished in an earlier run.
+
+        Yields:
+            ``advance(info="")``: one more item, with a word about it (a loss, say).
+        """
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[info]}"),
+        )
+        quiet = self.console.quiet or not self.console.is_terminal
+        with Progress(*columns, console=self.console, disable=quiet, speed_estimate_period=120) as progress:
+            task = progress.add_task(label, total=total, completed=done, info="")
+            yield lambda info="": progress.update(task, advance=1, info=info)

@@ -1,0 +1,67 @@
+"""What every stage is given, and the loop over images that the labelling stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from affinitynet.config import PipelineConfig
+from affinitynet.data.datasets import Dataset
+from affinitynet.data.images import load_image
+from affinitynet.data.store import WorkFolder, load_arrays
+from affinitynet.engine import for_each_image
+from affinitynet.progress import Reporter
+from affinitynet.types import ScoreMaps, TaggedImage
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run: the data, where results go, the settings, and how to compute and report.
+
+    Args:
+        split: name of the split that is trained on.
+        evaluation_splits: names of splits with ground truth, labelled and measured too.
+        workers: images in work at the same time.
+    """
+
+    dataset: Dataset
+    work: WorkFolder
+    config: PipelineConfig
+    device: torch.device
+    report: Reporter
+    split: str
+    evaluation_splits: tuple[str, ...]
+    workers: int
+
+    @property
+    def training_images(self) -> tuple[TaggedImage, ...]:
+        return self.dataset.split(self.split)
+
+    @property
+    def labelled_images(self) -> tuple[TaggedImage, ...]:
+        """The training images and, with their tags, those of the evaluation splits; each once."""
+        splits = (self.split, *self.evaluation_splits)
+        return tuple({image.name: image for split in splits for image in self.dataset.split(split)}.values())
+
+
+def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
+    """Call ``make(record, image)`` for each labelled image that has no artifact of ``kind`` yet."""
+    records = context.labelled_images
+    missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
+    for_each_image(
+        lambda record: make(record, load_image(record.path)),
+        missing,
+        total=len(records),
+        workers=context.workers,
+        report=context.report,
+        label=label,
+    )
+
+
+def load_cams(work: WorkFolder, name: str) -> ScoreMaps:
+    """Read an image's class activation maps as float32."""
+    arrays = load_arrays(work.artifact("cams", name))
+    return ScoreMaps(arrays["classes"], arrays["scores"].astype(np.float32))

@@ -1,0 +1,91 @@
+"""How good each step is: mIoU of CAM, CAM + CRF, random walk and masks against ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Lock
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from affinitynet.data.images import load_image
+from affinitynet.data.store import load_arrays, write_json
+from affinitynet.engine import for_each_image
+from affinitynet.ops.metrics import confusion_matrix, mean_iou
+from affinitynet.predictor import MaskPredictor, decide
+from affinitynet.stages.contact_sheet import write_contact_sheet
+from affinitynet.stages.context import Context, load_cams
+from affinitynet.stages.make_masks import load_walk
+from affinitynet.types import TaggedImage
+
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
+"""Background scores among which the best one for the class activation maps is looked up."""
+
+CAM, BEST_CAM, CAM_CRF, WALK, MASKS = "CAM", "CAM at its best threshold", "CAM + CRF", "random walk", "masks"
+
+
+def evaluate(context: Context) -> None:
+    """Write ``metrics.json`` (split -> step -> numbers) and ``contact_sheet.png``.
+
+    Raises:
+        InputError: a mask of the ground truth does not fit its image.
+    """
+    metrics = {split: _evaluate_split(context, split) for split in context.evaluation_splits}
+    write_json(context.work.metrics_file, metrics)
+    write_contact_sheet(context)
+
+
+def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
+    records = [record for record in context.dataset.split(split) if record.mask is not None]
+    matrices: dict[str | float, Tensor] = {}
+    lock = Lock()
+
+    def add(record: TaggedImage) -> None:
+        target = torch.from_numpy(context.dataset.mask(record).astype(np.int64))
+        for step, mask in _predictions(context, record):
+            found = torch.from_numpy(mask.astype(np.int64))
+            matrix = confusion_matrix(found, target, len(context.dataset.classes) + 1)
+            with lock:
+                matrices[step] = matrices.get(step, 0) + matrix
+
+    for_each_image(
+        add, records, total=len(records), workers=context.workers, report=context.report, label=f"evaluate {split}"
+    )
+    best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
+    numbers = {step: _numbers(context, matrix, len(records)) for step, matrix in matrices.items()}
+    return {
+        CAM: {"threshold": context.config.evaluate.cam_threshold, **numbers[CAM]},
+        BEST_CAM: {"threshold": best, **numbers[best]},
+        **{step: numbers[step] for step in (CAM_CRF, WALK, MASKS)},
+    }
+
+
+def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | float, np.ndarray]]:
+    """Yield (step, mask uint8 [H, W]) for every step, and (threshold, mask) for the sweep."""
+    work, config = context.work, context.config
+    cams = load_cams(work, record.name)
+    classes = cams.classes.tolist()
+    strongest = cams.scores.max(0, initial=0)
+    foreground = decide(torch.from_numpy(np.concatenate([np.full_like(strongest, -1)[None], cams.scores])), classes)
+    yield CAM, np.where(strongest > config.evaluate.cam_threshold, foreground, 0)
+    for threshold in THRESHOLDS:
+        yield threshold, np.where(strongest > threshold, foreground, 0)
+    seeds = load_arrays(work.artifact("seeds", record.name))
+    yield CAM_CRF, decide(torch.from_numpy(seeds["low"].astype(np.float32)), classes)
+    plain = replace(config.masks, crf=False)
+    walk = load_walk(context, record.name)[1]
+    yield WALK, decide(MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain), classes)
+    yield MASKS, np.asarray(Image.open(work.artifact("masks", record.name)))
+
+
+def _numbers(context: Context, matrix: Tensor, images: int) -> dict:
+    miou, iou = mean_iou(matrix)
+    return {
+        "miou": miou,
+        "iou": dict(zip(("background", *context.dataset.classes), iou.tolist(), strict=True)),
+        "images": images,
+        "confusion": matrix.tolist(),
+    }
