@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Sample = tuple[Tensor, ...]
 
 POLY_POWER = 0.9  # of the original's schedule
-CHECKPOINT_STEPS = 50  # seconds of work lost at most on a slow machine, and a small share of it spent on saving
+CHECKPOINT_STEPS = 20  # at most a minute of work lost on two cores, far less than a percent of it spent on saving
 
 
 class RandomSamples(Dataset):
@@ -86,21 +86,20 @@ def fit(
 ) -> None:
     """Train ``model`` in place by SGD with lr x factor x (1 - step / steps)^0.9, set before each step.
 
-    An interrupted training continues at its last checkpoint with the same samples, momenta and
-    random numbers. The model is left on ``device`` in eval mode.
+    An interrupted training continues at its last checkpoint and gives the same weights as one that
+    was not: samples and dropout depend on the seed and the step alone. The model is left on ``device`` in eval mode.
 
     Args:
         model: a network with ``parameter_groups()``.
         make_sample: index in [0, count) -> tensors of one image; draws from torch's generator.
         loss: (model, batch of stacked tensors) -> scalar.
-        checkpoint: where the unfinished state is kept; deleted at the end.
+        checkpoint: where the unfinished state is kept; delete it once the result is saved.
         losses: CSV that gets a row (step, epoch, learning_rate, loss) per step.
 
     Raises:
         InputError: the loss is not finite; the message names the step and the cure.
     """
     generator_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
     try:
         model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(
@@ -114,15 +113,12 @@ def fit(
         steps = ShuffledSteps(count, config, seed, first_step=len(rows))
         loader = DataLoader(RandomSamples(make_sample, seed), batch_sampler=steps, num_workers=1 if len(steps) else 0)
         with report.bar(label, steps.total, done=len(rows)) as advance:
-            try:
-                for batch in loader:
-                    rows.append(_step(model, optimizer, loss, batch, len(rows), steps, config, device))
-                    advance(f"loss {sum(r[3] for r in rows[-50:]) / len(rows[-50:]):.4f}")
-                    if len(rows) % CHECKPOINT_STEPS == 0:
-                        _save(checkpoint, model, optimizer, rows)
-            except KeyboardInterrupt:
-                _save(checkpoint, model, optimizer, rows)
-                raise
+            for batch in loader:
+                torch.manual_seed(hash((seed, len(rows))))  # dropout: the same in a continued training
+                rows.append(_step(model, optimizer, loss, batch, len(rows), steps, config, device))
+                advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
+                if len(rows) % CHECKPOINT_STEPS == 0:
+                    _save(checkpoint, model, optimizer, rows)
         _write_losses(losses, rows)
         model.eval()
     finally:
@@ -162,11 +158,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list) -> None:
-    """Write model, momenta, random state and loss table as one safetensors file."""
+    """Write model, momenta and loss table as one safetensors file."""
     state = {f"model.{key}": value for key, value in model.state_dict().items()}
     momenta = optimizer.state_dict()["state"]
     state |= {f"momentum.{i}": s["momentum_buffer"] for i, s in momenta.items() if s.get("momentum_buffer") is not None}
-    save_weights(path, {**state, "random": torch.random.get_rng_state()}, {"rows": rows})
+    save_weights(path, state, {"rows": rows})
 
 
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list:
@@ -180,7 +176,6 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
     model.load_state_dict({key[6:]: t for key, t in state.items() if key.startswith("model.")})
     momenta = {int(key[9:]): {"momentum_buffer": t} for key, t in state.items() if key.startswith("momentum.")}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": momenta})
-    torch.random.set_rng_state(state["random"])
     return [tuple(row) for row in rows]
 
 

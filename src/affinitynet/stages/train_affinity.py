@@ -53,6 +53,7 @@ def train_affinity(context: Context) -> None:
         label="train-affinity",
     )
     save_weights(context.work.weights("affinity"), model.state_dict(), model.settings)
+    context.work.checkpoint("affinity").unlink(missing_ok=True)
 
 
 def _scores(context: Context, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,7 @@ def train_classifier(context: Context) -> None:
         label="train-classifier",
     )
     save_weights(context.work.weights("classifier"), model.state_dict(), model.settings)
+    context.work.checkpoint("classifier").unlink(missing_ok=True)
 
 
 def _loss(model: nn.Module, batch: Sample) -> Tensor:

@@ -1,0 +1,151 @@
+"""The training loop: the original's schedule, and interrupted = never interrupted."""
+
+import csv
+
+import pytest
+import torch
+from torch import nn
+
+from affinitynet.config import TrainConfig
+from affinitynet.engine import RandomSamples, ShuffledSteps, fit, for_each_image
+from affinitynet.models.backbones import parameter_groups
+from affinitynet.progress import Reporter
+from affinitynet.types import InputError
+
+
+class Toy(nn.Module):
+    """A network small enough to follow by hand: a pretrained layer, dropout and a new layer."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            self.old = nn.Conv2d(2, 3, 1)
+            self.new = nn.Conv2d(3, 1, 1)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.new(self.dropout(torch.tanh(self.old(x))))
+
+    def parameter_groups(self):
+        return parameter_groups(self, self.new)
+
+
+CONFIG = TrainConfig(epochs=3, batch_size=4, crop_size=32, learning_rate=0.05, precision="float32")
+
+
+def sample(index):
+    return (torch.rand(2, 1, 1) + index,)
+
+
+def mean_square(model, batch):
+    return model(batch[0]).square().mean()
+
+
+def train(folder, make=sample, loss=mean_square, config=CONFIG):
+    model = Toy()
+    fit(
+        model,
+        make,
+        10,
+        loss,
+        config,
+        seed=1,
+        device=torch.device("cpu"),
+        checkpoint=folder / "c.safetensors",
+        losses=folder / "losses.csv",
+        report=Reporter(),
+        label="toy",
+    )
+    return model
+
+
+def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 2)
+    whole = train(tmp_path / "whole")
+    calls = []
+
+    def interrupted(model, batch):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return mean_square(model, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", loss=interrupted)
+    assert (tmp_path / "parts" / "c.safetensors").exists()
+    continued = train(tmp_path / "parts")
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, continued.state_dict()[key]), key
+    losses = [(tmp_path / part / "losses.csv").read_text() for part in ("whole", "parts")]
+    assert losses[0] == losses[1]
+
+
+def test_the_schedule_is_poly_and_groups_have_their_factors(tmp_path):
+    rates = []
+
+    def spy(model, batch):
+        return mean_square(model, batch)
+
+    step = torch.optim.SGD.step
+
+    def recording_step(self, *args, **kwargs):
+        rates.append([group["lr"] for group in self.param_groups])
+        return step(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", recording_step)
+        train(tmp_path, loss=spy)
+    expected = [[0.05 * (1 - i / 6) ** 0.9 * factor for factor in (1, 2, 10, 20)] for i in range(6)]
+    torch.testing.assert_close(torch.tensor(rates), torch.tensor(expected))
+    with (tmp_path / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_cure(tmp_path):
+    with pytest.raises(InputError, match="lower learning_rate"):
+        train(tmp_path, loss=lambda model, batch: mean_square(model, batch) * float("nan"))
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    train(tmp_path)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_sample_depends_on_seed_epoch_and_index_alone():
+    samples = RandomSamples(sample, seed=1)
+    first = samples[0, 3][0].clone()
+    torch.rand(5)
+    assert torch.equal(samples[0, 3][0], first)
+    assert not torch.equal(samples[1, 3][0], first)
+    assert not torch.equal(RandomSamples(sample, seed=2)[0, 3][0], first)
+
+
+def test_every_epoch_sees_an_image_at_most_once_in_a_new_order():
+    batches = list(ShuffledSteps(10, CONFIG, seed=0, first_step=0))
+    epochs = [[i for batch in batches for e, i in batch if e == epoch] for epoch in range(3)]
+    assert all(len(set(order)) == 8 for order in epochs)
+    assert epochs[0] != epochs[1]
+    assert list(ShuffledSteps(10, CONFIG, seed=0, first_step=3)) == batches[3:]
+
+
+def test_fewer_images_than_a_batch_still_train():
+    assert len(list(ShuffledSteps(3, CONFIG, seed=0, first_step=0))) == 3
+
+
+def test_the_first_error_of_a_loop_is_raised_and_ends_it():
+    seen = []
+
+    def work(item):
+        seen.append(item)
+        if item == 3:
+            raise InputError("broken")
+
+    with pytest.raises(InputError, match="broken"):
+        for_each_image(work, range(100), total=100, workers=2, report=Reporter(), label="")
+    assert len(seen) < 100
+    assert torch.get_num_threads() >= 1

@@ -1,0 +1,55 @@
+"""Imports go one way: cli -> pipeline -> stages -> predictor, engine -> models, data -> ops -> types."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "affinitynet"
+
+# What each room may import of its own house; models and data do not know each other.
+BASE = {"types"}
+MAY_IMPORT = {
+    "types": set(),
+    "memory": set(),
+    "progress": set(),
+    "config": BASE,
+    "summary": BASE,
+    "ops": BASE,
+    "models": BASE | {"ops"},
+    "data": BASE | {"ops"},
+    "engine": BASE | {"config", "data", "progress"},
+    "predictor": BASE | {"config", "data", "engine", "models", "ops"},
+    "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress"},
+    "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
+    "cli": BASE | {"config", "data", "pipeline", "progress", "summary"},
+    "__init__": None,  # the public names, imported lazily from everywhere
+}
+
+
+def rooms_imported_by(path: Path) -> set[str]:
+    """Return the rooms (first part below the package) that a file imports anywhere in it."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules = [node.module or ""]
+        else:
+            continue
+        rooms |= {module.split(".")[1] for module in modules if module.startswith("affinitynet.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_one_way(path):
+    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = MAY_IMPORT[room]
+    if allowed is not None:
+        assert rooms_imported_by(path) - {room} <= allowed
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_rooms_stay_small(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

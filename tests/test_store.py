@@ -1,0 +1,88 @@
+"""Artifacts: whole or absent, and read back as written."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from affinitynet.data.store import (
+    WorkFolder,
+    atomic_file,
+    load_arrays,
+    save_arrays,
+    save_mask,
+    save_weights,
+)
+from affinitynet.models.weights import read_weights
+from affinitynet.types import InputError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:
+        file.write(b"half of the new")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_are_read_by_plain_numpy(tmp_path):
+    path = tmp_path / "sub" / "a.npz"
+    scores = np.random.default_rng(0).random((2, 5, 7)).astype(np.float16)
+    save_arrays(path, classes=np.array([1, 4]), scores=scores)
+    for read in (np.load(path), load_arrays(path)):
+        np.testing.assert_array_equal(read["scores"], scores)
+        assert read["scores"].dtype == np.float16
+
+
+def test_a_pickled_array_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, classes=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match=r"a\.npz: cannot be read"):
+        load_arrays(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04torn", b"\x80\x04K\x01."])
+def test_a_torn_artifact_is_named(tmp_path, content):
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="delete it and run its stage again"):
+        load_arrays(path)
+
+
+def test_masks_are_palette_pngs_with_vocs_colours(tmp_path):
+    mask = np.array([[0, 1, 20], [255, 15, 0]], np.uint8)
+    save_mask(tmp_path / "m.png", mask)
+    picture = Image.open(tmp_path / "m.png")
+    assert picture.mode == "P"
+    np.testing.assert_array_equal(np.asarray(picture), mask)
+    # colours of the VOC devkit: aeroplane, tvmonitor, void, person
+    expected = {(0, 1): (128, 0, 0), (0, 2): (0, 64, 128), (1, 0): (224, 224, 192), (1, 1): (192, 128, 128)}
+    colours = np.asarray(picture.convert("RGB"))
+    assert {place: tuple(colours[place].tolist()) for place in expected} == expected
+
+
+def test_weights_carry_their_settings(tmp_path):
+    save_weights(tmp_path / "w.safetensors", {"a": torch.arange(3.0)}, {"network": "lite"})
+    state, settings = read_weights(tmp_path / "w.safetensors")
+    assert settings == {"network": "lite"}
+    torch.testing.assert_close(state["a"], torch.arange(3.0))
+
+
+def test_foreign_weights_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    torch.save({"a": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match="not a weight file of affinitynet"):
+        read_weights(path)
+
+
+def test_records_survive_and_are_forgotten(tmp_path):
+    work = WorkFolder(tmp_path / "w")
+    work.record("make-cams", fingerprint="f", finished=False)
+    work.record("make-cams", finished=True)
+    save_arrays(work.artifact("cams", "a/b"), classes=np.zeros(0))
+    assert work.records() == {"make-cams": {"fingerprint": "f", "finished": True}}
+    work.forget("make-cams", ("cams", "absent.json"))
+    assert work.records() == {}
+    assert not (work.root / "cams").exists()
