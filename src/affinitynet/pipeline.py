@@ -132,7 +132,7 @@ def _context(
     data: Path, folder: WorkFolder, config: PipelineConfig, device: str, workers: int | None, report: Reporter | None
 ) -> Context:
     dataset = open_dataset(data, config.classes)
-    split = config.split or dataset.training_split()
+    split = config.split or dataset.default_split
     dataset.split(split)
     return Context(
         dataset=dataset,
@@ -141,7 +141,7 @@ def _context(
         device=_device(device),
         report=report or Reporter(folder.root / "log.txt"),
         split=split,
-        evaluation_splits=tuple(dataset.evaluation_splits()),
+        evaluation_splits=dataset.evaluation_splits(),
         workers=workers or torch.get_num_threads(),
     )
 
@@ -212,8 +212,8 @@ def _write_config(context: Context, data: Path) -> None:
     versions = {
         "affinitynet": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
+        "torch": str(torch.__version__),
+        "timm": str(timm.__version__),
     }
     content = {"data": str(data.resolve()), **to_dict(context.config), "versions": versions}
     write_text(context.work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -190,7 +190,7 @@ class MaskPredictor:
         scores = F.interpolate(scores[None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[0]
         scores = scores[:, :height, :width].clamp(0, 1)
         if masks.crf and len(scores) > 1:
-            return dense_crf(torch.from_numpy(np.ascontiguousarray(image)).to(scores.device), scores)
+            return dense_crf(torch.from_numpy(image.copy()).to(scores.device), scores)
         return scores
 
     def _input(self, image: np.ndarray, network: TagClassifier | AffinityNet) -> Tensor:

@@ -1,0 +1,111 @@
+"""Reading pictures: any common format to RGB, and masks to label maps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from affinitynet.types import InputError
+
+EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"))
+"""Suffixes (lower case) of the files that count as images."""
+
+_ORIENTATION = 274  # EXIF tag; 5..8 turn the picture on its side
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture and turn whatever goes wrong while it is read into one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                yield picture
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image; mend the list or tag file that names it") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not a readable image; replace or remove it") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read ({error}); replace or remove it") from None
+
+
+def load_image(path: Path) -> np.ndarray:
+    """Read a picture of any format and mode as uint8 [H, W, 3] RGB, upright.
+
+    EXIF orientation is applied, grayscale and palettes are expanded, transparency is laid on white
+    (as viewers show it), 16-bit and float gray values are scaled: 16 bit by 1/257, other integers
+    and floats from their own minimum and maximum.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, or no picture.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "gray.png"
+        >>> Image.new("L", (3, 2), 7).save(path)
+        >>> load_image(path).shape, int(load_image(path).max())
+        ((2, 3, 3), 7)
+    """
+    with _opened(path) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith(("I", "F")):
+            upright = Image.fromarray(_to_8_bit(np.asarray(upright), sixteen="16" in upright.mode))
+        if upright.has_transparency_data:
+            layer = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        return np.asarray(upright.convert("RGB"))
+
+
+def _to_8_bit(values: np.ndarray, sixteen: bool) -> np.ndarray:
+    """Scale high-depth gray values [H, W] to uint8."""
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    # A 16-bit PNG may be opened in a 32-bit mode; values of that range are 16-bit ones.
+    if sixteen or (low >= 0 and 255 < high < 65536 and (values == np.round(values)).all()):
+        return (values / 257).round().astype(np.uint8)
+    return ((values - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of the upright picture, from its header.
+
+    Raises:
+        InputError: the file is missing, empty or no picture.
+    """
+    with _opened(path) as picture:
+        width, height = picture.size
+        sideways = picture.getexif().get(_ORIENTATION, 1) >= 5
+        return (width, height) if sideways else (height, width)
+
+
+def load_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a ground-truth mask as stored label values, uint8 [H, W].
+
+    Args:
+        path: an 8-bit palette or grayscale PNG.
+        size: (H, W) of the upright image it belongs to.
+
+    Raises:
+        InputError: it is missing, of another kind, or of another size.
+    """
+    with _opened(path) as picture:
+        if picture.mode not in ("P", "L", "1"):
+            raise InputError(
+                f"{path}: a mask is an 8-bit palette or grayscale PNG whose values are classes, not {picture.mode}"
+            )
+        mask = np.asarray(picture, dtype=np.uint8)
+    if mask.shape != tuple(size):
+        raise InputError(
+            f"{path}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels, its image {size[1]} x {size[0]}; "
+            "make them alike or remove the mask"
+        )
+    return mask

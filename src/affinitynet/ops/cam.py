@@ -1,0 +1,40 @@
+"""Multi-scale class activation maps (Zhou et al., CVPR 2016; fused as in the spec, stage 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Fuse the activation maps of several image scales, each also mirrored.
+
+    Every map is resized bilinearly to ``size``, mirrored ones are mirrored back, all are summed,
+    and each class is divided by its maximum + 1e-5.
+
+    Args:
+        maps: one float tensor [2, K, h, w] a scale: the image's maps and its mirror image's,
+            at least 0.
+        size: (H, W) of the image.
+
+    Returns:
+        float32 [K, H, W] in [0, 1).
+
+    Raises:
+        ValueError: no maps, or they are not [2, K, h, w] of one K.
+
+    Example:
+        >>> half = torch.rand(2, 3, 4, 6)
+        >>> tuple(class_activation_maps([half, torch.rand(2, 3, 8, 12)], (32, 48)).shape)
+        (3, 32, 48)
+    """
+    if not maps or any(m.ndim != 4 or m.shape[:2] != (2, maps[0].shape[1]) for m in maps):
+        raise ValueError(f"maps must be [2, K, h, w] of one K, got {[list(m.shape) for m in maps]}")
+    total = torch.zeros(maps[0].shape[1], *size, device=maps[0].device)
+    for pair in maps:
+        plain, mirrored = F.interpolate(pair.float(), size, mode="bilinear", align_corners=False)
+        total += plain + mirrored.flip(-1)
+    return total / (total.amax((1, 2), keepdim=True) + 1e-5)

@@ -1,0 +1,128 @@
+"""Fully connected CRF with Gaussian edge potentials (Krähenbühl & Koltun, NIPS 2011)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from affinitynet.ops.lattice import PermutohedralLattice
+
+FLOOR = 1e-5  # least probability a label starts with, the original's
+
+
+@dataclass(frozen=True)
+class CRFParams:
+    """Parameters of the model; the defaults are the original method's.
+
+    Args:
+        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: its Potts weight.
+        bilateral_sxy: standard deviation of the appearance kernel in space, pixels.
+        bilateral_srgb: the same in colour, of 0..255 RGB.
+        bilateral_compat: its Potts weight.
+        iterations: mean-field iterations; it has not converged by 10, so their number is part of
+            the result.
+    """
+
+    gaussian_sxy: float = 3.0
+    gaussian_compat: float = 3.0
+    bilateral_sxy: float = 80.0
+    bilateral_srgb: float = 13.0
+    bilateral_compat: float = 10.0
+    iterations: int = 10
+
+
+def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) -> Tensor:
+    """Refine label scores by mean-field inference in a fully connected CRF.
+
+    With unaries U = -log(clip(p, 1e-5, 1)) and Q_0 = softmax(-U), every iteration is
+    Q = softmax(-U + sum_k w_k K_k Q), K_k being the symmetrically normalised filter of kernel k
+    (smoothness over position; appearance over position and colour). The lattices depend on the
+    image alone: all problems and labels share them.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        scores: float [L, H, W], or [B, L, H, W] for B problems on the same image, in [0, 1]; they
+            need not sum to 1.
+        params: kernels and iterations.
+
+    Returns:
+        Probabilities float32 of the shape of ``scores``, summing to 1 over labels.
+
+    Raises:
+        ValueError: shapes do not fit, the image is not uint8, or a score is not a number.
+
+    Example:
+        >>> image = torch.randint(0, 256, (20, 30, 3), dtype=torch.uint8)
+        >>> tuple(dense_crf(image, torch.rand(2, 3, 20, 30)).shape)
+        (2, 3, 20, 30)
+    """
+    params = params or CRFParams()
+    _check(image, scores)
+    height, width = image.shape[:2]
+    problems = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).permute(2, 0, 1)  # [N, B, L]
+    logits = problems.clamp(FLOOR, 1).log()
+    # Only differences against label 0 matter, and the messages of all labels sum to the kernel's row
+    # sums, so label 0 is never filtered: half the work where there are two.
+    unary = (logits[..., 1:] - logits[..., :1]).contiguous()
+    q = _softmax_against_first(unary)
+    kernels = _kernels(image, params)
+    for lattice, weight in kernels:
+        unary = unary - weight * lattice.row_sums[:, :, None]
+    for _ in range(params.iterations):
+        message = torch.zeros_like(q)
+        for lattice, weight in kernels:
+            message.add_(lattice(q.flatten(1)).view_as(q), alpha=weight)
+        q = _softmax_against_first(unary + message + message.sum(2, keepdim=True))
+    full = torch.cat([1 - q.sum(2, keepdim=True), q], dim=2).clamp_(0, 1)
+    return full.permute(1, 2, 0).reshape(*scores.shape[:-2], height, width)
+
+
+def _check(image: Tensor, scores: Tensor) -> None:
+    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
+    if scores.ndim not in (3, 4) or scores.shape[-2:] != image.shape[:2]:
+        raise ValueError(
+            f"scores must be [L, H, W] or [B, L, H, W] with the image's H, W = {list(image.shape[:2])}, "
+            f"got {list(scores.shape)}"
+        )
+    if not torch.isfinite(scores).all():
+        raise ValueError("scores hold NaN or infinity; mend what made them")
+
+
+def _softmax_against_first(logits: Tensor) -> Tensor:
+    """Return softmax([0, logits]) without its first label; one label is a plain sigmoid."""
+    if logits.shape[2] == 1:
+        return torch.sigmoid(logits)
+    top = logits.amax(2, keepdim=True).clamp_(min=0) if logits.shape[2] else logits
+    exponential = torch.exp(logits - top)
+    return exponential / (exponential.sum(2, keepdim=True) + torch.exp(-top))
+
+
+def _kernels(image: Tensor, params: CRFParams) -> list[tuple[PermutohedralLattice, float]]:
+    """Return the smoothness and the appearance filter with their Potts weights."""
+    height, width = image.shape[:2]
+    place = _positions(height, width, image.device)
+    colour = image.reshape(-1, 3).T.float()
+    features = torch.cat([place / params.bilateral_sxy, colour / params.bilateral_srgb])
+    smoothness = _smoothness_lattice(height, width, params.gaussian_sxy, image.device)
+    return [
+        (smoothness, params.gaussian_compat),
+        (PermutohedralLattice(features), params.bilateral_compat),
+    ]
+
+
+def _positions(height: int, width: int, device: torch.device) -> Tensor:
+    """Return the x and the y of every pixel, float32 [2, H W], row by row."""
+    rows = torch.arange(height, dtype=torch.float32, device=device)
+    columns = torch.arange(width, dtype=torch.float32, device=device)
+    return torch.stack([columns.repeat(height), rows.repeat_interleave(width)])
+
+
+@lru_cache(maxsize=8)
+def _smoothness_lattice(height: int, width: int, sxy: float, device: torch.device) -> PermutohedralLattice:
+    """Return the filter over positions; images of one size share it."""
+    return PermutohedralLattice(_positions(height, width, device) / sxy)

@@ -1,0 +1,61 @@
+"""Confusion matrix and mean intersection over union."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from affinitynet.types import IGNORE
+
+
+def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Count pixels by true (row) and predicted (column) label; pixels with target 255 are dropped.
+
+    Args:
+        prediction: int [...], labels in [0, num_classes).
+        target: int of the same shape, labels in [0, num_classes) or 255.
+        num_classes: C, background included.
+
+    Returns:
+        int64 [C, C]; matrices of several images may be added.
+
+    Raises:
+        ValueError: shapes differ, or a label that counts is out of range.
+
+    Example:
+        >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2).tolist()
+        [[1, 1], [0, 0]]
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape"
+        )
+    counted = target != IGNORE
+    predicted, true = prediction[counted].long(), target[counted].long()
+    for name, labels in (("prediction", predicted), ("target", true)):
+        if labels.numel() and not (labels.min() >= 0 and labels.max() < num_classes):
+            raise ValueError(
+                f"{name} holds label {int(labels.max())}, but there are {num_classes} classes with background"
+            )
+    return torch.bincount(true * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
+
+
+def mean_iou(confusion: Tensor) -> tuple[float, Tensor]:
+    """Return the mean over classes of intersection / union, and each class's.
+
+    Args:
+        confusion: int [C, C] of the whole data set, as :func:`confusion_matrix` makes it.
+
+    Returns:
+        The mean in [0, 1], and float64 [C]. A class with neither ground truth nor prediction is
+        NaN and left out of the mean.
+
+    Example:
+        >>> miou, iou = mean_iou(torch.tensor([[2, 1, 0], [0, 3, 0], [0, 0, 0]]))
+        >>> round(miou, 4), iou[2].isnan().item()
+        (0.7083, True)
+    """
+    matrix = confusion.double()
+    intersection = matrix.diagonal()
+    iou = intersection / (matrix.sum(0) + matrix.sum(1) - intersection)
+    return iou.nanmean().item(), iou

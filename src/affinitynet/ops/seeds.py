@@ -1,0 +1,59 @@
+"""From class activation maps to scores with a background, and to confident seeds (paper, section 3.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from affinitynet.ops.crf import CRFParams, dense_crf
+
+
+def background_score(cams: Tensor, alpha: float) -> Tensor:
+    """Return (1 - max_c cam)^alpha: how sure it is that no class is there.
+
+    Args:
+        cams: float [K, H, W] in [0, 1]; K may be 0.
+        alpha: above 0; the higher, the less background.
+
+    Returns:
+        [H, W] in [0, 1].
+
+    Example:
+        >>> background_score(torch.tensor([[[0.5, 0.0]]]), 2)
+        tensor([[0.2500, 1.0000]])
+    """
+    strongest = cams.amax(0) if len(cams) else cams.new_zeros(cams.shape[1:])
+    return (1 - strongest).clamp(min=0) ** alpha
+
+
+def confident_seeds(
+    image: Tensor, cams: Tensor, alphas: Sequence[float] = (4, 32), params: CRFParams | None = None
+) -> Tensor:
+    """Return the dense CRF's scores of [background, cams] for each background strength.
+
+    Confident foreground is where a class wins at a low alpha, confident background where it wins
+    at a high one; :func:`affinitynet.ops.affinity.affinity_labels` reads them so.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        cams: float [K, H, W] in [0, 1].
+        alphas: A background strengths.
+        params: of the CRF.
+
+    Returns:
+        float32 [A, K + 1, H, W], background first.
+
+    Raises:
+        ValueError: as :func:`dense_crf`.
+
+    Example:
+        >>> image = torch.zeros(16, 16, 3, dtype=torch.uint8)
+        >>> tuple(confident_seeds(image, torch.rand(2, 16, 16)).shape)
+        (2, 3, 16, 16)
+    """
+    if not len(cams):
+        return cams.new_ones(len(alphas), 1, *cams.shape[1:])
+    problems = [torch.cat([background_score(cams, alpha)[None], cams]) for alpha in alphas]
+    return dense_crf(image, torch.stack(problems), params)
