@@ -149,3 +149,13 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
         for_each_image(work, range(100), total=100, workers=2, report=Reporter(), label="")
     assert len(seen) < 100
     assert torch.get_num_threads() >= 1
+
+
+def test_an_error_in_a_sample_arrives_as_one_line(tmp_path):
+    def broken(index):
+        raise InputError(f"image {index}: cannot be read")
+
+    with pytest.raises(InputError) as error:
+        train(tmp_path, make=broken)
+    assert "\n" not in str(error.value)
+    assert "Traceback" not in str(error.value)

@@ -20,9 +20,14 @@ from affinitynet.types import InputError
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:
-        file.write(b"half of the new")
-        raise KeyboardInterrupt
+
+    def interrupted_write():
+        with atomic_file(path) as file:
+            file.write(b"half of the new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -54,7 +54,9 @@ COMMANDS = {
         SECTIONS,
     ),
     "train-classifier": Command(
-        "learn from the tags which classes are in an image", ("check-data", "train-classifier"), ("classifier",)
+        "learn from the tags which classes are in an image",
+        ("check-data", "train-classifier"),
+        ("classifier",),
     ),
     "make-cams": Command("see where the classifier saw each tagged class", ("make-cams",), ("cams",)),
     "make-seeds": Command(
@@ -70,7 +72,9 @@ COMMANDS = {
         ("walk", "masks"),
     ),
     "evaluate": Command(
-        "measure every step against ground-truth masks and draw the contact sheet", ("evaluate",), ("evaluate",)
+        "measure every step against ground-truth masks and draw the contact sheet",
+        ("evaluate",),
+        ("evaluate",),
     ),
 }
 
@@ -104,7 +108,10 @@ def _main(arguments: list[str], console: Console) -> int:
     if name == "demo":
         return _demo(values, console)
     names = {f.name for f in fields(PipelineConfig)}
-    config = replace(base, **{key: value for key, value in vars(values).items() if key in names})
+    chosen = {key: value for key, value in vars(values).items() if key in names}
+    if chosen["classes"] is not None:
+        chosen["classes"] = tuple(class_name.strip() for class_name in chosen["classes"].split(","))
+    config = replace(base, **chosen)
     return _run(name, values, config, console)
 
 
@@ -129,6 +136,7 @@ def _starting_point(arguments: list[str]) -> tuple[PipelineConfig, str | None]:
 
 
 def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
+    """Return the parser whose defaults are ``base`` and ``data``."""
     parser = ArgumentParser(
         prog="affinitynet",
         description=DESCRIPTION,
@@ -136,40 +144,52 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
         version=f"affinitynet {__version__}",
     )
     subcommands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
-    demo = ArgumentParser(exit_on_error=False)
-    demo.description = "Draw a small tagged world and run the whole method on it, with known masks to compare: about 3 minutes on 2 cores."
-    demo.add_argument("--work", default="demo", help="Folder for the drawn images and the results.")
-    _add_computing(demo)
-    subcommands.add_subcommand("demo", demo, help="draw a small tagged world in code and run everything on it")
+    subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
     for name, command in COMMANDS.items():
-        child = ArgumentParser(exit_on_error=False)
-        child.description = f"{command.help[0].upper()}{command.help[1:]}."
-        child.add_argument(
-            "--data", type=str | None, default=data, help="VOC devkit folder, or folder of images with tags.csv or tags.json; once --work exists, the one it was made from.",
-        )  # fmt: skip
-        child.add_argument("--work", type=str, required=True, help="Work folder: everything made goes here.")
-        child.add_argument(
-            "--config", type=str | None, default=None, help="YAML file of settings; flags win over it."
-        )
-        _add_computing(child)
-        skipped = {section for section in SECTIONS if section not in command.sections}
-        child.add_class_arguments(PipelineConfig, None, skip=skipped)
-        values = to_dict(base)
-        child.set_defaults({key: value for key, value in values.items() if key not in skipped})
-        subcommands.add_subcommand(name, child, help=command.help)
+        subcommands.add_subcommand(name, _command_parser(command, base, data), help=command.help)
+    return parser
+
+
+def _demo_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.description = (
+        "Draw a small tagged world, run the whole method on it and compare with the known masks: "
+        "about 3 minutes on 2 cores."
+    )
+    parser.add_argument("--work", default="demo", help="Folder for the drawn images and the results.")
+    _add_computing(parser)
+    return parser
+
+
+def _command_parser(command: Command, base: PipelineConfig, data: str | None) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.description = f"{command.help[0].upper()}{command.help[1:]}."
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=data,
+        help="VOC devkit folder, or folder of images with tags.csv or tags.json; null: the one --work was made from.",
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder: everything made goes here.")
+    parser.add_argument("--config", type=str | None, default=None, help="YAML file of settings; flags win over it.")
+    _add_computing(parser)
+    classes = "Classes to learn, separated by commas, in the order of their mask values; null: all."
+    parser.add_argument("--classes", type=str | None, help=classes)
+    other = {section for section in SECTIONS if section not in command.sections}
+    parser.add_class_arguments(PipelineConfig, None, skip={"classes", *other})
+    defaults = {key: value for key, value in to_dict(base).items() if key not in other}
+    parser.set_defaults({**defaults, "classes": ",".join(base.classes) if base.classes else None})
     return parser
 
 
 def _add_computing(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="Where to compute; auto: a GPU if there is one."
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=int | None, default=None, help="Images in work at the same time; null: one per core."
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="Make again what the work folder holds under other settings."
-    )
+    """Add the flags that do not change the result."""
+    device = "Where to compute; auto: a GPU if there is one."
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help=device)
+    workers = "Images in work at the same time; null: one per core."
+    parser.add_argument("--workers", type=int | None, default=None, help=workers)
+    force = "Make again what the work folder holds under other settings."
+    parser.add_argument("--force", action="store_true", help=force)
 
 
 def _with_nearest(message: str, arguments: Sequence[str]) -> str:

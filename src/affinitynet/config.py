@@ -90,7 +90,10 @@ class CamConfig:
 
     def __post_init__(self) -> None:
         _require(
-            len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0"
+            len(self.scales) > 0 and min(self.scales) > 0,
+            "scales",
+            self.scales,
+            "one or more numbers above 0",
         )
 
 
@@ -143,7 +146,10 @@ class WalkConfig:
         _require(self.beta > 0, "beta", self.beta, "above 0")
         _require(self.steps >= 0, "steps", self.steps, "at least 0")
         _require(
-            len(self.alphas) > 0 and min(self.alphas) > 0, "alphas", self.alphas, "one or more numbers above 0"
+            len(self.alphas) > 0 and min(self.alphas) > 0,
+            "alphas",
+            self.alphas,
+            "one or more numbers above 0",
         )
 
 
@@ -160,9 +166,7 @@ class MaskConfig:
 
     def __post_init__(self) -> None:
         _require(self.alpha > 0, "alpha", self.alpha, "above 0")
-        _require(
-            self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1"
-        )
+        _require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,10 @@ class PipelineConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.masks.alpha in self.walk.alphas, "masks.alpha", self.masks.alpha, f"one of walk.alphas {self.walk.alphas}"
+            self.masks.alpha in self.walk.alphas,
+            "masks.alpha",
+            self.masks.alpha,
+            f"one of walk.alphas {self.walk.alphas}",
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from affinitynet.config import TrainConfig
 from affinitynet.data.store import save_weights, write_text
@@ -41,11 +41,20 @@ class RandomSamples(Dataset):
         self.make = make
         self.seed = seed
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | InputError:
         epoch, index = key
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, epoch, index)))  # of integers: the same in every process
-            return self.make(index)
+            try:
+                return self.make(index)
+            except InputError as error:  # handed over as it is: a loader's process would wrap it in a traceback
+                return error
+
+
+def _stack(samples: list[Sample | InputError]) -> Sample | InputError:
+    """Stack samples into a batch, unless one of them is an error."""
+    errors = [sample for sample in samples if isinstance(sample, InputError)]
+    return errors[0] if errors else default_collate(samples)
 
 
 class ShuffledSteps(Sampler):
@@ -101,7 +110,7 @@ def fit(
     """
     generator_state = torch.random.get_rng_state()
     try:
-        model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        model.to(device).to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.SGD(
             [
                 {**group, "lr": 0.0, "weight_decay": config.weight_decay * group["decays"]}
@@ -111,9 +120,16 @@ def fit(
         )
         rows = _restore(checkpoint, model, optimizer) if checkpoint.exists() else []
         steps = ShuffledSteps(count, config, seed, first_step=len(rows))
-        loader = DataLoader(RandomSamples(make_sample, seed), batch_sampler=steps, num_workers=1 if len(steps) else 0)
+        loader = DataLoader(
+            RandomSamples(make_sample, seed),
+            batch_sampler=steps,
+            collate_fn=_stack,
+            num_workers=min(1, len(steps)),
+        )
         with report.bar(label, steps.total, done=len(rows)) as advance:
             for batch in loader:
+                if isinstance(batch, InputError):
+                    raise batch
                 torch.manual_seed(hash((seed, len(rows))))  # dropout: the same in a continued training
                 rows.append(_step(model, optimizer, loss, batch, len(rows), steps, config, device))
                 advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
@@ -144,7 +160,8 @@ def _step(
         value = loss(model, batch)
     if not math.isfinite(value.item()):
         raise InputError(
-            f"the loss became {value.item()} at step {step}; lower learning_rate (now {config.learning_rate}) and run again"
+            f"the loss became {value.item()} at step {step}; "
+            f"lower learning_rate (now {config.learning_rate}) and run again"
         )
     optimizer.zero_grad()
     value.backward()
@@ -200,7 +217,13 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def for_each_image(
-    function: Callable[[Item], None], items: Sequence[Item], *, total: int, workers: int, report: Reporter, label: str
+    function: Callable[[Item], None],
+    items: Sequence[Item],
+    *,
+    total: int,
+    workers: int,
+    report: Reporter,
+    label: str,
 ) -> None:
     """Call ``function`` on every item, ``workers`` at a time, under a progress bar.
 

@@ -129,7 +129,12 @@ def run_pipeline(
 
 
 def _context(
-    data: Path, folder: WorkFolder, config: PipelineConfig, device: str, workers: int | None, report: Reporter | None
+    data: Path,
+    folder: WorkFolder,
+    config: PipelineConfig,
+    device: str,
+    workers: int | None,
+    report: Reporter | None,
 ) -> Context:
     dataset = open_dataset(data, config.classes)
     split = config.split or dataset.default_split
@@ -175,9 +180,7 @@ def _facts(records: Iterable[TaggedImage]) -> list:
     return [(record.name, record.tags, record.path.stat().st_size) for record in records]
 
 
-def _refuse_overwriting(
-    context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool
-) -> None:
+def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool) -> None:
     """Check, before anything is written, that no stage of the folder was made under other settings.
 
     Raises:

@@ -201,7 +201,7 @@ class MaskPredictor:
 
 def _on(network: Network, device: torch.device) -> Network:
     """Return a network ready for inference."""
-    return network.to(device, memory_format=torch.channels_last).eval()
+    return network.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def _given(network: Network | None, name: str) -> Network:

@@ -51,9 +51,7 @@ class TaggedImage:
     def __post_init__(self) -> None:
         parts = self.name.split("/")
         if not self.name or any(part in ("", ".", "..") for part in parts) or "\\" in self.name:
-            raise InputError(
-                f"image name {self.name!r} leads outside its folder: name a file below the image folder"
-            )
+            raise InputError(f"image name {self.name!r} leads outside its folder: name a file below the image folder")
         if list(self.tags) != sorted(set(self.tags)):
             raise ValueError(f"tags of {self.name!r} must be ascending and unique, got {self.tags}")
 

@@ -20,7 +20,14 @@ CLASSES = ("checker", "dots", "rings", "stripes")
 
 SIZES = ((224, 168), (168, 224))  # width, height
 SUPERSAMPLING = 2  # pictures are drawn twice as large and reduced, so that outlines are smooth
-BODY_COLOURS = ((206, 92, 74), (84, 140, 196), (232, 178, 72), (150, 108, 180), (236, 132, 158), (90, 176, 160))
+BODY_COLOURS = (
+    (206, 92, 74),
+    (84, 140, 196),
+    (232, 178, 72),
+    (150, 108, 180),
+    (236, 132, 158),
+    (90, 176, 160),
+)
 GROUND_COLOURS = ((196, 208, 170), (176, 196, 210), (214, 202, 182), (160, 178, 150), (204, 190, 206))
 EMPTY_SHARE = 0.15  # pictures without a creature
 
@@ -93,7 +100,7 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 def _stone(rng: np.random.Generator, picture: Image.Image) -> None:
     """A plain gray thing that is no creature."""
-    x, y = rng.integers(0, picture.width), rng.integers(0, picture.height)
+    x, y = int(rng.integers(0, picture.width)), int(rng.integers(0, picture.height))
     radius = int(rng.integers(12, 30))
     gray = int(rng.integers(110, 200))
     box = (x - radius, y - radius * 0.7, x + radius, y + radius * 0.7)

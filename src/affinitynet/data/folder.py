@@ -39,9 +39,7 @@ class _Images:
             if path.suffix.lower() in EXTENSIONS and not hidden and path.is_file():
                 self.paths[relative.as_posix()] = path
         stems = Counter(_stem(name) for name in self.paths)
-        self.names = {
-            name: _below_images(_stem(name) if stems[_stem(name)] == 1 else name) for name in self.paths
-        }
+        self.names = {name: _below_images(_stem(name) if stems[_stem(name)] == 1 else name) for name in self.paths}
         clashes = Counter(self.names.values())
         self.names = {key: name if clashes[name] == 1 else _stem(key) for key, name in self.names.items()}
         self._by_name: dict[str, list[str]] = {}
@@ -76,8 +74,8 @@ def read_folder(root: Path) -> Layout:
 
     Classes are in the order of ``classes.txt`` if it is there, else of a one-hot file's columns,
     else alphabetical. Splits are the lists ``splits/NAME.txt``; without a ``train.txt`` among them, the
-    split ``all`` holds every image that has a row. An image whose row has no tag is a negative and belongs to the splits; one
-    without a row is in the split ``untagged`` only.
+    split ``all`` holds every image that has a row. An image whose row has no tag is a negative and
+    belongs to the splits; one without a row is in the split ``untagged`` only.
 
     Raises:
         InputError: the tag file, a list or a name in them is not as it should be.

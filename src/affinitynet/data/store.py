@@ -81,7 +81,10 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
 
     Compression level 1: score maps shrink almost as far as at level 6, several times faster.
     """
-    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        atomic_file(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
@@ -202,5 +205,3 @@ class WorkFolder:
             raise InputError(
                 f"--work {self.root}: holds files but no config.yaml, so it is not a work folder; name a new one"
             )
-
-

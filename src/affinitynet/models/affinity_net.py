@@ -33,9 +33,7 @@ class AffinityNet(nn.Module):
         (1, 256, 8, 12)
     """
 
-    def __init__(
-        self, network: str, pretrained: bool = True, widths: tuple[int, ...] = (32, 64, 64, 96)
-    ) -> None:
+    def __init__(self, network: str, pretrained: bool = True, widths: tuple[int, ...] = (32, 64, 64, 96)) -> None:
         super().__init__()
         self.settings = {"network": network, "widths": list(widths)}
         self.backbone = build_backbone(network, pretrained)
@@ -45,8 +43,8 @@ class AffinityNet(nn.Module):
         )
         self.norm = nn.ModuleList(nn.GroupNorm(8, width) for width in widths)
         self.f9 = nn.Conv2d(sum(widths), sum(widths), 1, bias=False)
-        for reduce in self.reduce:
-            nn.init.kaiming_normal_(reduce.weight)
+        for weight in self.reduce.parameters():
+            nn.init.kaiming_normal_(weight)
         nn.init.xavier_uniform_(self.f9.weight, gain=4)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 import timm
-import torch
 from torch import Tensor, nn
 
 from affinitynet.models.weights import efficientnet_lite0_weights
@@ -78,13 +78,14 @@ class LiteBackbone(Backbone):
 
     def __init__(self, pretrained: bool = True) -> None:
         super().__init__()
-        self.features = timm.create_model(
+        features: Any = timm.create_model(
             "tf_efficientnet_lite0", features_only=True, output_stride=16, out_indices=(1, 2, 3, 4)
         )
         if pretrained:
-            self.features.load_state_dict(efficientnet_lite0_weights(set(self.features.state_dict())))
-        self.channels = tuple(self.features.feature_info.channels())
-        self.frozen = [self.features.conv_stem, self.features.bn1, *self.features.blocks[:2]]
+            features.load_state_dict(efficientnet_lite0_weights(set(features.state_dict())))
+        self.channels = tuple(features.feature_info.channels())
+        self.frozen = [features.conv_stem, features.bn1, *features.blocks[:2]]
+        self.features = features
         self.freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -51,5 +51,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             settings = json.loads((file.metadata() or {})["affinitynet"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a weight file of affinitynet ({error}); train it again or name another") from None
+        raise InputError(
+            f"{path}: not a weight file of affinitynet ({error}); train it again or name another"
+        ) from None
     return state, settings

@@ -178,8 +178,7 @@ def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
     """
     if low.ndim != 3 or low.shape != high.shape or len(low) == 0:
         raise ValueError(
-            f"low and high must both be [K + 1, H, W], background first; got {list(low.shape)} "
-            f"and {list(high.shape)}"
+            f"low and high must both be [K + 1, H, W], background first; got {list(low.shape)} and {list(high.shape)}"
         )
     labels = low.argmax(0)
     labels[labels == BACKGROUND] = IGNORE
@@ -188,9 +187,7 @@ def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
     return labels
 
 
-def pair_labels(
-    labels: Tensor, radius: int = 5, border: Border = "original"
-) -> tuple[Tensor, Tensor, Tensor]:
+def pair_labels(labels: Tensor, radius: int = 5, border: Border = "original") -> tuple[Tensor, Tensor, Tensor]:
     """Tell which pairs are alike and which are not (paper, section 3.2).
 
     Args:

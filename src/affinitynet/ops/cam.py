@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MAXIMUM_FLOOR = 1e-5  # keeps a class without any activation from dividing by zero (spec, stage 2)
+
 
 def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """Fuse the activation maps of several image scales, each also mirrored.
@@ -24,7 +26,7 @@ def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tens
         float32 [K, H, W] in [0, 1).
 
     Raises:
-        ValueError: no maps, or they are not [2, K, h, w] of one K.
+        ValueError: no maps, or they are not floating [2, K, h, w] of one K.
 
     Example:
         >>> half = torch.rand(2, 3, 4, 6)
@@ -34,7 +36,10 @@ def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tens
     if not maps or any(m.ndim != 4 or m.shape[:2] != (2, maps[0].shape[1]) for m in maps):
         raise ValueError(f"maps must be [2, K, h, w] of one K, got {[list(m.shape) for m in maps]}")
     total = torch.zeros(maps[0].shape[1], *size, device=maps[0].device)
-    for pair in maps:
-        plain, mirrored = F.interpolate(pair.float(), size, mode="bilinear", align_corners=False)
-        total += plain + mirrored.flip(-1)
-    return total / (total.amax((1, 2), keepdim=True) + 1e-5)
+    if not len(total):
+        return total
+    for plain, mirrored in maps:
+        # Resizing is linear and symmetric: adding first halves its cost.
+        both = plain.float() + mirrored.float().flip(-1)
+        total += F.interpolate(both[None], size, mode="bilinear", align_corners=False)[0]
+    return total / (total.amax((1, 2), keepdim=True) + MAXIMUM_FLOOR)

@@ -62,6 +62,8 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
     """
     params = params or CRFParams()
     _check(image, scores)
+    if scores.shape[-3] == 1 or not scores.numel():
+        return torch.ones_like(scores, dtype=torch.float32)
     height, width = image.shape[:2]
     problems = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).permute(2, 0, 1)  # [N, B, L]
     logits = problems.clamp(FLOOR, 1).log()
@@ -82,12 +84,14 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
 
 
 def _check(image: Tensor, scores: Tensor) -> None:
+    if not isinstance(image, Tensor) or not isinstance(scores, Tensor):
+        raise ValueError("image and scores must be tensors; wrap arrays in torch.from_numpy")
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
-    if scores.ndim not in (3, 4) or scores.shape[-2:] != image.shape[:2]:
+    if scores.ndim not in (3, 4) or scores.shape[-2:] != image.shape[:2] or scores.shape[-3] == 0:
         raise ValueError(
-            f"scores must be [L, H, W] or [B, L, H, W] with the image's H, W = {list(image.shape[:2])}, "
-            f"got {list(scores.shape)}"
+            f"scores must be [L, H, W] or [B, L, H, W] with L > 0 and the image's H, W = "
+            f"{list(image.shape[:2])}, got {list(scores.shape)}"
         )
     if not torch.isfinite(scores).all():
         raise ValueError("scores hold NaN or infinity; mend what made them")

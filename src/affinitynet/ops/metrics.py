@@ -27,9 +27,7 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         [[1, 1], [0, 0]]
     """
     if prediction.shape != target.shape:
-        raise ValueError(
-            f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape"
-        )
+        raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
     counted = target != IGNORE
     predicted, true = prediction[counted].long(), target[counted].long()
     for name, labels in (("prediction", predicted), ("target", true)):

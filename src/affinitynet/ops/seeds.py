@@ -18,12 +18,17 @@ def background_score(cams: Tensor, alpha: float) -> Tensor:
         alpha: above 0; the higher, the less background.
 
     Returns:
-        [H, W] in [0, 1].
+        [H, W] in [0, 1]; ones where K is 0.
+
+    Raises:
+        ValueError: ``cams`` is not floating [K, H, W].
 
     Example:
         >>> background_score(torch.tensor([[[0.5, 0.0]]]), 2)
         tensor([[0.2500, 1.0000]])
     """
+    if cams.ndim != 3 or not cams.is_floating_point():
+        raise ValueError(f"cams must be floating [K, H, W], got {cams.dtype} {list(cams.shape)}")
     strongest = cams.amax(0) if len(cams) else cams.new_zeros(cams.shape[1:])
     return (1 - strongest).clamp(min=0) ** alpha
 
@@ -54,6 +59,6 @@ def confident_seeds(
         (2, 3, 16, 16)
     """
     if not len(cams):
-        return cams.new_ones(len(alphas), 1, *cams.shape[1:])
+        return cams.new_ones(len(alphas), 1, *cams.shape[1:], dtype=torch.float32)
     problems = [torch.cat([background_score(cams, alpha)[None], cams]) for alpha in alphas]
     return dense_crf(image, torch.stack(problems), params)

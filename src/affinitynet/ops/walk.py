@@ -74,9 +74,7 @@ def _stencil(affinity: Tensor, size: tuple[int, int], radius: int, border: Borde
     margin = left if border == "full" else 0
     dtype = torch.float64 if affinity.dtype == torch.float64 else torch.float32
     count = len(affinity)
-    stencil = torch.zeros(
-        2 * count + 1, height + margin, width + 2 * margin, dtype=dtype, device=affinity.device
-    )
+    stencil = torch.zeros(2 * count + 1, height + margin, width + 2 * margin, dtype=dtype, device=affinity.device)
     stencil[count] = 1
     for p, (dy, dx) in enumerate(pair_offsets(radius)):
         stencil[count + 1 + p, :rows, left : left + columns] = affinity[p]

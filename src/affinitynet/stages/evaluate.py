@@ -52,7 +52,12 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
                 matrices[step] = matrices.get(step, 0) + matrix
 
     for_each_image(
-        add, records, total=len(records), workers=context.workers, report=context.report, label=f"evaluate {split}"
+        add,
+        records,
+        total=len(records),
+        workers=context.workers,
+        report=context.report,
+        label=f"evaluate {split}",
     )
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
     numbers = {step: _numbers(context, matrix, len(records)) for step, matrix in matrices.items()}
@@ -77,7 +82,10 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
     yield CAM_CRF, decide(torch.from_numpy(seeds["low"].astype(np.float32)), classes)
     plain = replace(config.masks, crf=False)
     walk = load_walk(context, record.name)[1]
-    yield WALK, decide(MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain), classes)
+    yield (
+        WALK,
+        decide(MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain), classes),
+    )
     yield MASKS, np.asarray(Image.open(work.artifact("masks", record.name)))
 
 
