@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
     "cli": BASE | {"config", "data", "pipeline", "progress", "summary"},
+    "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }
 

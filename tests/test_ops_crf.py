@@ -25,7 +25,7 @@ def drawn(height=14, width=20):
     return np.clip(image, 0, 255).astype(np.uint8), scores.astype(np.float32)
 
 
-def run(image, scores, params=CRFParams()):
+def run(image, scores, params=None):
     return dense_crf(torch.from_numpy(image), torch.from_numpy(scores), params).numpy()
 
 
@@ -99,7 +99,6 @@ def test_probabilities_sum_to_one_and_extreme_scores_are_fine():
 def test_edges():
     image, scores = drawn()
     assert (run(image, scores[:1]) == 1).all()  # one label
-    assert run(image, scores[None, :, :0]).size == 0 if image.size == 0 else True
     pixel = run(image[:1, :1], scores[:, :1, :1])
     assert pixel.argmax() == scores[:, 0, 0].argmax()
     constant = np.full((6, 9, 3), 77, np.uint8)

@@ -15,13 +15,13 @@ def test_background_is_what_no_class_claims():
 
 def test_seeds_are_one_crf_per_alpha():
     image = torch.randint(0, 256, (12, 16, 3), dtype=torch.uint8)
-    cams = torch.rand(2, 12, 16)
+    cams = 0.5 * torch.rand(2, 12, 16)
     seeds = confident_seeds(image, cams, (4, 16, 32), CRFParams(iterations=3))
     assert seeds.shape == (3, 3, 12, 16)
     for alpha, found in zip((4, 16, 32), seeds, strict=True):
         problem = torch.cat([background_score(cams, alpha)[None], cams])
         assert torch.allclose(found, dense_crf(image, problem, CRFParams(iterations=3)), atol=1e-6)
-    assert (seeds[0, 0] <= seeds[2, 0] + 1e-6).float().mean() < 0.5  # a higher alpha leaves less background
+    assert seeds[0, 0].mean() > seeds[2, 0].mean()  # a higher alpha leaves less background
 
 
 def test_an_image_without_tags_is_all_background():

@@ -256,7 +256,3 @@ def _show_results(work: Path, metrics: dict) -> None:
     out.print(time_table(WorkFolder(work).records()))
     out.print(f"masks:         {work / 'masks'}", highlight=False, soft_wrap=True)
     out.print(f"contact sheet: {work / 'contact_sheet.png'}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

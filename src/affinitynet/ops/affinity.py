@@ -255,6 +255,6 @@ def affinity_loss(affinity: Tensor, background: Tensor, foreground: Tensor, nega
     different = -torch.log(1 + LOSS_FLOOR - affinity)
 
     def mean(loss: Tensor, pairs: Tensor) -> Tensor:
-        return (loss * pairs).sum() / (pairs.sum() + LOSS_FLOOR)
+        return (loss * pairs).sum() / (pairs.sum(dtype=loss.dtype) + LOSS_FLOOR)
 
     return mean(alike, background) / 4 + mean(alike, foreground) / 4 + mean(different, negative) / 2

@@ -26,7 +26,8 @@ def transition_matrix(
         radius, border: those the affinities were made with.
 
     Returns:
-        Sparse CSR [H W, H W], float32 (float64 for float64 affinities); every row sums to 1.
+        Sparse CSR float64 [H W, H W] with int32 indices; every row sums to 1. Rounded to float32, 256
+        steps would be wrong by up to 4e-5 where the contrast is strong, and hardly faster.
 
     Raises:
         ValueError: the affinity's shape does not fit, or it holds a NaN or a negative number.
@@ -37,7 +38,7 @@ def transition_matrix(
         >>> transition_matrix(affinity, (1, 3), radius=2, border="full").to_dense()
         tensor([[0.5000, 0.5000, 0.0000],
                 [0.3333, 0.3333, 0.3333],
-                [0.0000, 0.5000, 0.5000]])
+                [0.0000, 0.5000, 0.5000]], dtype=torch.float64)
     """
     height, width = size
     offsets = pair_offsets(radius)
@@ -72,9 +73,10 @@ def _stencil(affinity: Tensor, size: tuple[int, int], radius: int, border: Borde
     rows, columns = affinity.shape[1:]
     left = radius - 1
     margin = left if border == "full" else 0
-    dtype = torch.float64 if affinity.dtype == torch.float64 else torch.float32
     count = len(affinity)
-    stencil = torch.zeros(2 * count + 1, height + margin, width + 2 * margin, dtype=dtype, device=affinity.device)
+    stencil = torch.zeros(
+        2 * count + 1, height + margin, width + 2 * margin, dtype=torch.float64, device=affinity.device
+    )
     stencil[count] = 1
     for p, (dy, dx) in enumerate(pair_offsets(radius)):
         stencil[count + 1 + p, :rows, left : left + columns] = affinity[p]
@@ -131,9 +133,8 @@ def random_walk(
     if not bool(scores.isfinite().all()):
         raise ValueError("scores must be finite numbers, got a NaN or an infinity")
     count, height, width = scores.shape
-    dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
-    transition = transition_matrix(affinity.to(dtype), (height, width), beta, radius, border)
-    previous, current = None, scores.to(dtype).reshape(count, -1).T.contiguous()
+    transition = transition_matrix(affinity, (height, width), beta, radius, border)
+    previous, current = None, scores.double().flatten(1).T.contiguous()
     coefficients = _power_coefficients(steps, tolerance)
     walked = coefficients[0] * current
     for coefficient in coefficients[1:]:
@@ -144,7 +145,8 @@ def random_walk(
             previous, current = current, following
         if coefficient:
             walked.add_(current, alpha=coefficient)
-    return walked.T.reshape(count, height, width)
+    dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    return walked.T.reshape(count, height, width).to(dtype)
 
 
 def _power_coefficients(steps: int, tolerance: float) -> list[float]:
@@ -159,6 +161,7 @@ def _power_coefficients(steps: int, tolerance: float) -> list[float]:
         78
     """
     coefficients: list[float] = []
+    total = 0.0
     for k in range(steps + 1):
         half = (steps - k) // 2
         coefficient = 0.0
@@ -166,7 +169,7 @@ def _power_coefficients(steps: int, tolerance: float) -> list[float]:
             log_binomial = math.lgamma(steps + 1) - math.lgamma(half + 1) - math.lgamma(steps - half + 1)
             coefficient = (2 if k else 1) * math.exp(log_binomial - steps * math.log(2))
         coefficients.append(coefficient)
-        if 1 - math.fsum(coefficients) <= tolerance:
+        total += coefficient
+        if 1 - total <= tolerance:
             break
-    total = math.fsum(coefficients)
     return [coefficient / total for coefficient in coefficients]
