@@ -1,6 +1,7 @@
 """The training loop: the original's schedule, and interrupted = never interrupted."""
 
 import csv
+import pickle
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from affinitynet.config import TrainConfig
 from affinitynet.engine import RandomSamples, ShuffledSteps, fit, for_each_image
 from affinitynet.models.backbones import parameter_groups
 from affinitynet.progress import Reporter
-from affinitynet.types import InputError
+from affinitynet.types import InputError, TaggedImage
 
 
 class Toy(nn.Module):
@@ -149,6 +150,21 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
         for_each_image(work, range(100), total=100, workers=2, report=Reporter(), label="")
     assert len(seen) < 100
     assert torch.get_num_threads() >= 1
+
+
+def test_samples_can_be_sent_to_another_process(tmp_path):
+    """Loaders fork on some systems only; elsewhere samples are pickled."""
+    from affinitynet.config import ClassifierConfig
+    from affinitynet.data.store import WorkFolder
+    from affinitynet.stages.train_affinity import AffinitySamples
+    from affinitynet.stages.train_classifier import ClassifierSamples
+
+    record = TaggedImage("a", tmp_path / "a.png", (1,))
+    for samples in (
+        ClassifierSamples((record,), 3, ClassifierConfig(), (0.5,), (0.5,)),
+        AffinitySamples((record,), WorkFolder(tmp_path), 32, (0.5,), (0.5,)),
+    ):
+        assert pickle.loads(pickle.dumps(samples)).records == (record,)
 
 
 def test_an_error_in_a_sample_arrives_as_one_line(tmp_path):

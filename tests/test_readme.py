@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from worlds import QUICK
 
 from affinitynet.cli import COMMANDS, main
 from affinitynet.config import to_dict
+from worlds import QUICK
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from affinitynet.data.images import load_image
-from affinitynet.data.store import load_arrays, save_weights
+from affinitynet.data.store import WorkFolder, load_arrays, save_weights
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, to_tensor
 from affinitynet.engine import Sample, fit
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
 from affinitynet.stages.context import Context
-from affinitynet.types import InputError
+from affinitynet.types import InputError, TaggedImage
+
+
+@dataclass(frozen=True)
+class AffinitySamples:
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (spec, stage 3).
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    work: WorkFolder
+    crop_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, index: int) -> Sample:
+        record = self.records[index]
+        image = jitter_colours(to_tensor(load_image(record.path)))
+        low, high = self._seeds(record.name, image.shape[1:])
+        image, low, high = random_flip(*random_crop(self.crop_size, image, low, high))
+        low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
+        return normalise(image, self.mean, self.std), affinity_labels(low, high)
+
+    def _seeds(self, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Read an image's low and high scores, float16 [K + 1, H, W]."""
+        path = self.work.artifact("seeds", name)
+        arrays = load_arrays(path)
+        if arrays["low"].shape[1:] != tuple(size):
+            raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
+        return torch.from_numpy(arrays["low"]), torch.from_numpy(arrays["high"])
 
 
 def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
     # An image without a tag has no foreground, so its seeds tell nothing apart.
-    records = [record for record in context.training_images if record.tags]
+    records = tuple(record for record in context.training_images if record.tags)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         model = AffinityNet(context.config.network)
-    mean, std = model.backbone.mean, model.backbone.std
-
-    def sample(index: int) -> Sample:
-        record = records[index]
-        image = to_tensor(load_image(record.path))
-        low, high = _scores(context, record.name, image.shape[1:])
-        image, low, high = random_flip(*random_crop(config.crop_size, jitter_colours(image), low, high))
-        low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
-        return normalise(image, mean, std), affinity_labels(low, high)
-
-    def loss(net: nn.Module, batch: Sample) -> Tensor:
-        images, labels = batch
-        affinity = pair_affinity(net(images), config.radius)
-        return affinity_loss(affinity, *pair_labels(labels, config.radius))
-
+    backbone = model.backbone
     fit(
         model,
-        sample,
+        AffinitySamples(records, context.work, config.crop_size, backbone.mean, backbone.std),
         len(records),
-        loss,
+        partial(_loss, config.radius),
         config,
         seed=context.config.seed,
         device=context.device,
@@ -56,10 +75,7 @@ def train_affinity(context: Context) -> None:
     context.work.checkpoint("affinity").unlink(missing_ok=True)
 
 
-def _scores(context: Context, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Read an image's low and high seeds, float16 [K + 1, H, W]."""
-    path = context.work.artifact("seeds", name)
-    arrays = load_arrays(path)
-    if arrays["low"].shape[1:] != tuple(size):
-        raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
-    return torch.from_numpy(arrays["low"]), torch.from_numpy(arrays["high"])
+def _loss(radius: int, model: nn.Module, batch: Sample) -> Tensor:
+    images, labels = batch
+    affinity = pair_affinity(model(images), radius)
+    return affinity_loss(affinity, *pair_labels(labels, radius))

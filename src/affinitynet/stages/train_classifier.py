@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from affinitynet.config import ClassifierConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.store import save_weights
 from affinitynet.data.transforms import (
@@ -18,29 +21,43 @@ from affinitynet.data.transforms import (
 from affinitynet.engine import Sample, fit
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.stages.context import Context
+from affinitynet.types import TaggedImage
+
+
+@dataclass(frozen=True)
+class ClassifierSamples:
+    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (spec, stage 1).
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    num_classes: int
+    config: ClassifierConfig
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, index: int) -> Sample:
+        record, size = self.records[index], self.config.crop_size
+        shortest, longest = (round(size * scale) for scale in (self.config.min_scale, self.config.max_scale))
+        image = to_tensor(random_resize_long(load_image(record.path), shortest, longest))
+        (flipped,) = random_flip(jitter_colours(image))
+        (cropped,) = random_crop(size, normalise(flipped, self.mean, self.std))
+        tags = torch.zeros(self.num_classes)
+        tags[list(record.tags)] = 1
+        return cropped, tags
 
 
 def train_classifier(context: Context) -> None:
     """Train the tag classifier on the training split and write ``classifier.safetensors``."""
-    config = context.config.classifier
-    records = context.training_images
+    config, records = context.config.classifier, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         model = TagClassifier(context.config.network, context.dataset.classes)
-    mean, std = model.backbone.mean, model.backbone.std
-    shortest, longest = (round(config.crop_size * s) for s in (config.min_scale, config.max_scale))
-
-    def sample(index: int) -> Sample:
-        image = random_resize_long(load_image(records[index].path), shortest, longest)
-        (flipped,) = random_flip(jitter_colours(to_tensor(image)))
-        (cropped,) = random_crop(config.crop_size, normalise(flipped, mean, std))
-        tags = torch.zeros(len(model.classes))
-        tags[list(records[index].tags)] = 1
-        return cropped, tags
-
+    backbone = model.backbone
     fit(
         model,
-        sample,
+        ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std),
         len(records),
         _loss,
         config,
