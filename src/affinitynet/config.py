@@ -64,10 +64,11 @@ class TrainConfig:
 class ClassifierConfig(TrainConfig):
     """Stage train-classifier: tags -> classifier.safetensors."""
 
-    min_scale: float = 0.57
-    """Shortest long side a training image is resized to, in crop sizes (256 of 448 in the paper)."""
-    max_scale: float = 1.14
-    """Longest long side a training image is resized to, in crop sizes (512 of 448 in the paper)."""
+    epochs: int = 7
+    min_scale: float = 0.8
+    """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
+    max_scale: float = 1.7
+    """Longest long side a training image is resized to, in crop sizes (paper: 512 of 448 pixels, 1.14)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,6 +122,8 @@ class AffinityConfig(TrainConfig):
 
     epochs: int = 3
     batch_size: int = 8
+    start: Literal["imagenet", "classifier"] = "classifier"
+    """Weights the backbone starts from: ImageNet's (paper), or those the classifier learnt from the tags."""
     radius: int = 5
     """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
 

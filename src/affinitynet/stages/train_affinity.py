@@ -14,6 +14,7 @@ from affinitynet.data.store import WorkFolder, load_arrays, save_weights
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, to_tensor
 from affinitynet.engine import Sample, fit
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
 from affinitynet.stages.context import Context
 from affinitynet.types import InputError, TaggedImage
@@ -58,6 +59,9 @@ def train_affinity(context: Context) -> None:
         torch.manual_seed(context.config.seed)
         model = AffinityNet(context.config.network)
     backbone = model.backbone
+    if config.start == "classifier":
+        classifier = TagClassifier.load(context.work.weights("classifier"))
+        backbone.load_state_dict(classifier.backbone.state_dict())
     fit(
         model,
         AffinitySamples(records, context.work, config.crop_size, backbone.mean, backbone.std),
