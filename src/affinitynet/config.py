@@ -120,12 +120,15 @@ class SeedConfig:
 class AffinityConfig(TrainConfig):
     """Stage train-affinity: seeds -> affinity.safetensors."""
 
-    epochs: int = 3
+    epochs: int = 4
     batch_size: int = 8
+    learning_rate: float = 0.02
     start: Literal["imagenet", "classifier"] = "classifier"
     """Weights the backbone starts from: ImageNet's (paper), or those the classifier learnt from the tags."""
     radius: int = 5
     """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
+    border: Literal["original", "full"] = "full"
+    """Which pairs there are: the released code's, which leaves out sources near three borders, or all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -138,9 +141,9 @@ class WalkConfig:
 
     beta: float = 8.0
     """Exponent of the affinities before they are normalised; higher keeps the walk inside edges."""
-    steps: int = 256
-    """Length t of the random walk."""
-    alphas: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    steps: int = 64
+    """Length t of the random walk (paper: 256)."""
+    alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     """Background strengths that are walked and kept; a mask can be made again with any of them."""
     precision: Precision = "bfloat16"
     """Arithmetic of AffinityNet; the walk itself is float32."""
@@ -160,12 +163,12 @@ class WalkConfig:
 class MaskConfig:
     """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
 
-    alpha: float = 8.0
+    alpha: float = 6.0
     """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects."""
     threshold: float | None = None
     """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
-    crf: bool = True
-    """Sharpen the walked scores with the dense CRF at full size before the decision."""
+    crf: bool = False
+    """Pass the walked scores through the dense CRF at full size before the decision."""
 
     def __post_init__(self) -> None:
         _require(self.alpha > 0, "alpha", self.alpha, "above 0")
@@ -229,9 +232,9 @@ PRESETS: dict[str, PipelineConfig] = {"lite": PipelineConfig()}
 
 
 DEMO = PipelineConfig(
-    classifier=ClassifierConfig(epochs=8, crop_size=160, learning_rate=0.02),
-    affinity=AffinityConfig(epochs=4, crop_size=160, learning_rate=0.02),
-    cams=CamConfig(scales=(1.0, 1.5)),
+    classifier=ClassifierConfig(epochs=8, crop_size=160, batch_size=8, min_scale=1.0, max_scale=2.0),
+    cams=CamConfig(scales=(1.0, 2.0, 3.0)),
+    affinity=AffinityConfig(epochs=3, crop_size=160),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 

@@ -157,19 +157,19 @@ class MaskPredictor:
         x = F.pad(x, (0, -x.shape[3] % STRIDE, 0, -x.shape[2] % STRIDE))
         with autocast(self.device, self.config.walk.precision):
             features = net(x)
-        return pair_affinity(features, self.config.affinity.radius)[0]
+        return pair_affinity(features, self.config.affinity.radius, self.config.affinity.border)[0]
 
     @torch.inference_mode()
     def walk(self, image: np.ndarray, cams: Tensor) -> Walk:
         """Spread class activation maps [K, H, W] along the image's affinities (spec, stage 4)."""
-        walk = self.config.walk
+        walk, pairs = self.config.walk, self.config.affinity
         background = torch.stack([background_score(cams, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, cams.to(background)])
         scores = F.pad(scores, (0, -scores.shape[2] % STRIDE, 0, -scores.shape[1] % STRIDE))
         scores = F.avg_pool2d(scores, STRIDE)
         if len(cams):
             affinity = self.affinities(image)
-            scores = random_walk(scores, affinity, walk.beta, walk.steps, self.config.affinity.radius)
+            scores = random_walk(scores, affinity, walk.beta, walk.steps, pairs.radius, pairs.border)
         return Walk(walk.alphas, scores[: len(walk.alphas)], scores[len(walk.alphas) :])
 
     @torch.inference_mode()

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from affinitynet.models.backbones import build_backbone, parameter_groups
 from affinitynet.models.weights import read_weights
 
+REFERENCE_CLASSES = 20  # VOC's, which the learning rates were chosen with
+
 
 class TagClassifier(nn.Module):
     """Backbone -> Dropout2d(0.5) -> global average pool -> fc8 = one logit per class.
@@ -65,8 +67,14 @@ class TagClassifier(nn.Module):
 def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
     """Multi-label soft margin loss of logits [B, C] against 0/1 tags [B, C]: a scalar.
 
+    The original's mean over its 20 classes. With fewer classes a mean would weigh each of them
+    more and make the same learning rate diverge, so the sum is divided by 20 at least.
+
     Example:
-        >>> round(tag_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
+        >>> round(tag_loss(torch.zeros(1, 20), torch.ones(1, 20)).item(), 4)
         0.6931
+        >>> round(tag_loss(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
+        0.0693
     """
-    return F.multilabel_soft_margin_loss(logits, tags)
+    share = min(1, logits.shape[1] / REFERENCE_CLASSES)
+    return share * F.multilabel_soft_margin_loss(logits, tags)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from affinitynet.config import AffinityConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, load_arrays, save_weights
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, to_tensor
@@ -66,7 +67,7 @@ def train_affinity(context: Context) -> None:
         model,
         AffinitySamples(records, context.work, config.crop_size, backbone.mean, backbone.std),
         len(records),
-        partial(_loss, config.radius),
+        partial(_loss, config),
         config,
         seed=context.config.seed,
         device=context.device,
@@ -79,7 +80,7 @@ def train_affinity(context: Context) -> None:
     context.work.checkpoint("affinity").unlink(missing_ok=True)
 
 
-def _loss(radius: int, model: nn.Module, batch: Sample) -> Tensor:
+def _loss(config: AffinityConfig, model: nn.Module, batch: Sample) -> Tensor:
     images, labels = batch
-    affinity = pair_affinity(model(images), radius)
-    return affinity_loss(affinity, *pair_labels(labels, radius))
+    affinity = pair_affinity(model(images), config.radius, config.border)
+    return affinity_loss(affinity, *pair_labels(labels, config.radius, config.border))
