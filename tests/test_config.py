@@ -5,6 +5,7 @@ import yaml
 
 from affinitynet.config import (
     ClassifierConfig,
+    MaskConfig,
     PipelineConfig,
     WalkConfig,
     differences,
@@ -16,7 +17,8 @@ from affinitynet.types import InputError
 
 
 def test_yaml_round_trip_gives_the_same_config(tmp_path):
-    config = PipelineConfig(seed=3, classes=("b", "a"), walk=WalkConfig(beta=4, alphas=(8.0, 2.0)))
+    walk, masks = WalkConfig(beta=4, alphas=(8.0, 2.0)), MaskConfig(alpha=2.0)
+    config = PipelineConfig(seed=3, classes=("b", "a"), walk=walk, masks=masks)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(to_dict(config)))
     assert read_config(path, PipelineConfig()) == config
