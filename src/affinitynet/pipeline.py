@@ -181,34 +181,37 @@ def _facts(records: Iterable[TaggedImage]) -> list:
 
 
 def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool) -> None:
-    """Check, before anything is written, that no stage of the folder was made under other settings.
+    """Check that the folder's stages fit the settings; forget those that may be made again.
 
     Raises:
-        InputError: one was, or a stage that is needed is not finished.
+        InputError: a dear stage was made under other settings, or a stage that is needed is not
+            finished; nothing has been touched then.
     """
     records = context.work.records()
     changed = [s for s in STAGES if s.name in records and records[s.name]["fingerprint"] != fingerprints[s.name]]
-    dear = [stage for stage in changed if not stage.cheap]
-    if dear and not force:
-        stored = yaml.safe_load(context.work.config_file.read_text(encoding="utf-8"))
-        now = to_dict(context.config)
-        settings = differences({key: stored.get(key) for key in now}, now)
-        what = "; ".join(settings) or "its images or tags have changed since"
+    if not force and not all(stage.cheap for stage in changed):
         raise InputError(
-            f"--work {context.work.root}: was made with another configuration ({what}); name a new --work, "
-            f"or add --force to make again: {', '.join(stage.name for stage in changed)}"
+            f"--work {context.work.root}: was made with another configuration ({_what_changed(context)}); "
+            f"name a new --work, or add --force to make again: {', '.join(stage.name for stage in changed)}"
         )
+    finished = {name for name, record in records.items() if record["finished"]} - {s.name for s in changed}
+    available = finished | {stage.name for stage in chosen}
+    for stage in chosen:
+        if missing := set(stage.needs) - available:
+            raise InputError(
+                f"{stage.name} needs {min(missing)}, which has not finished in --work {context.work.root}; "
+                "run `affinitynet run` instead, or the missing stage first"
+            )
     for stage in changed:
         context.work.forget(stage.name, stage.outputs)
-        records.pop(stage.name)
-    running = {stage.name for stage in chosen}
-    for stage in chosen:
-        for need in stage.needs:
-            if need not in running and not records.get(need, {}).get("finished"):
-                raise InputError(
-                    f"{stage.name} needs {need}, which has not finished in --work {context.work.root}; "
-                    f"run `affinitynet run` instead, or the missing stage first"
-                )
+
+
+def _what_changed(context: Context) -> str:
+    """Name the settings that differ from those the work folder was made with."""
+    stored = yaml.safe_load(context.work.config_file.read_text(encoding="utf-8"))
+    now = to_dict(context.config)
+    settings = differences({key: stored.get(key) for key in now}, now)
+    return "; ".join(settings) or "its images or tags have changed since"
 
 
 def _write_config(context: Context, data: Path) -> None:
