@@ -17,12 +17,12 @@ def test_frozen_parts_stay_frozen_in_training():
     optimizer.step()
     moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert "fc8.weight" in moved
-    assert any(key.startswith("backbone.features.blocks.5") for key in moved)
+    assert any(key.startswith("backbone.network.blocks.5") for key in moved)
     frozen = (
-        "backbone.features.conv_stem",
-        "backbone.features.bn1",
-        "backbone.features.blocks.0",
-        "backbone.features.blocks.1",
+        "backbone.network.conv_stem",
+        "backbone.network.bn1",
+        "backbone.network.blocks.0",
+        "backbone.network.blocks.1",
     )
     assert not any(key.startswith(frozen) or "running" in key for key in moved)
 

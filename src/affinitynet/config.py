@@ -64,7 +64,7 @@ class TrainConfig:
 class ClassifierConfig(TrainConfig):
     """Stage train-classifier: tags -> classifier.safetensors."""
 
-    epochs: int = 7
+    epochs: int = 6
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
     max_scale: float = 1.7
@@ -120,7 +120,7 @@ class SeedConfig:
 class AffinityConfig(TrainConfig):
     """Stage train-affinity: seeds -> affinity.safetensors."""
 
-    epochs: int = 4
+    epochs: int = 3
     batch_size: int = 8
     learning_rate: float = 0.02
     start: Literal["imagenet", "classifier"] = "classifier"
@@ -232,9 +232,11 @@ PRESETS: dict[str, PipelineConfig] = {"lite": PipelineConfig()}
 
 
 DEMO = PipelineConfig(
-    classifier=ClassifierConfig(epochs=8, crop_size=160, batch_size=8, min_scale=1.0, max_scale=2.0),
-    cams=CamConfig(scales=(1.0, 2.0, 3.0)),
-    affinity=AffinityConfig(epochs=3, crop_size=160),
+    classifier=ClassifierConfig(
+        epochs=6, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
+    ),
+    cams=CamConfig(scales=(1.0, 2.0)),
+    affinity=AffinityConfig(epochs=4, crop_size=160, learning_rate=0.01),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 

@@ -58,10 +58,10 @@ class Backbone(nn.Module):
 class LiteBackbone(Backbone):
     """EfficientNet-Lite0 at stride 16: the default, small enough to train on two CPU cores.
 
-    Features are the outputs of stages 1, 2, 4 and 6 (24, 40, 112 and 320 channels at strides
-    4, 8, 16 and 16; the last stage is dilated). The stem and the first two stages are frozen, as
-    the paper freezes the first blocks of its networks: at the finest resolutions they would cost
-    more than all the others together.
+    Features are the outputs of stages 1, 2 and 4 and of the last convolution (24, 40, 112 and 1280
+    channels at strides 4, 8, 16 and 16; the last stages are dilated). The stem and the first two
+    stages are frozen, as the paper freezes the first blocks of its networks: at the finest
+    resolutions they would cost more than all the others together.
 
     Args:
         pretrained: load the ImageNet weights that come with the package's dependencies.
@@ -69,27 +69,32 @@ class LiteBackbone(Backbone):
     Example:
         >>> backbone = LiteBackbone(pretrained=False)
         >>> [tuple(f.shape[1:]) for f in backbone(torch.zeros(1, 3, 64, 96))]
-        [(24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 4, 6)]
+        [(24, 16, 24), (40, 8, 12), (112, 4, 6), (1280, 4, 6)]
     """
 
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
+    channels = (24, 40, 112, 1280)
     strides = (4, 8, 16, 16)
+    tapped_stages = (1, 2, 4)
 
     def __init__(self, pretrained: bool = True) -> None:
         super().__init__()
-        features: Any = timm.create_model(
-            "tf_efficientnet_lite0", features_only=True, output_stride=16, out_indices=(1, 2, 3, 4)
-        )
+        network: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, output_stride=16)
         if pretrained:
-            features.load_state_dict(efficientnet_lite0_weights(set(features.state_dict())))
-        self.channels = tuple(features.feature_info.channels())
-        self.frozen = [features.conv_stem, features.bn1, *features.blocks[:2]]
-        self.features = features
+            network.load_state_dict(efficientnet_lite0_weights(set(network.state_dict())))
+        self.network = network
+        self.frozen = [network.conv_stem, network.bn1, *network.blocks[:2]]
         self.freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.features(x))
+        taps = []
+        x = self.network.bn1(self.network.conv_stem(x))  # timm's bn layers hold the activation too
+        for number, stage in enumerate(self.network.blocks):
+            x = stage(x)
+            if number in self.tapped_stages:
+                taps.append(x)
+        return (*taps, self.network.bn2(self.network.conv_head(x)))
 
 
 BACKBONES: dict[str, Callable[[bool], Backbone]] = {"lite": LiteBackbone}
@@ -104,7 +109,7 @@ def build_backbone(network: str, pretrained: bool = True) -> Backbone:
 
     Example:
         >>> build_backbone("lite", pretrained=False).channels
-        (24, 40, 112, 320)
+        (24, 40, 112, 1280)
     """
     if network not in BACKBONES:
         nearest = difflib.get_close_matches(network, BACKBONES, n=1, cutoff=0.0)
