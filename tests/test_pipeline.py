@@ -126,7 +126,7 @@ def test_another_threshold_re_makes_masks_without_walking_again(world, finished,
     work = copied(finished, tmp_path / "w")
     walks, masks = snapshot(work / "walks"), snapshot(work / "masks")
     times = {p: p.stat().st_mtime_ns for p in (work / "walks").iterdir()}
-    for changed in (MaskConfig(alpha=4.0, crf=False), MaskConfig(threshold=0.01, crf=False)):
+    for changed in (MaskConfig(alpha=4.0), MaskConfig(alpha=8.0, threshold=0.01)):
         run_pipeline(world, work, replace(QUICK, masks=changed), workers=1)
         assert snapshot(work / "walks") == walks
         assert snapshot(work / "masks") != masks

@@ -64,7 +64,7 @@ class TrainConfig:
 class ClassifierConfig(TrainConfig):
     """Stage train-classifier: tags -> classifier.safetensors."""
 
-    epochs: int = 6
+    epochs: int = 5
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
     max_scale: float = 1.7
@@ -233,10 +233,13 @@ PRESETS: dict[str, PipelineConfig] = {"lite": PipelineConfig()}
 
 DEMO = PipelineConfig(
     classifier=ClassifierConfig(
-        epochs=6, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
+        epochs=9, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
     ),
-    cams=CamConfig(scales=(1.0, 2.0)),
-    affinity=AffinityConfig(epochs=4, crop_size=160, learning_rate=0.01),
+    cams=CamConfig(scales=(0.75, 1.5)),
+    seeds=SeedConfig(low_alpha=3.0),
+    affinity=AffinityConfig(epochs=5, crop_size=192),
+    walk=WalkConfig(steps=128),
+    masks=MaskConfig(alpha=16.0),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 

@@ -18,7 +18,7 @@ from affinitynet.data.store import save_mask, write_text
 CLASSES = ("checker", "dots", "rings", "stripes")
 """The classes, named after the pattern of the head."""
 
-SIZES = ((224, 168), (168, 224))  # width, height
+SIZES = ((320, 240), (240, 320))  # width, height
 SUPERSAMPLING = 2  # pictures are drawn twice as large and reduced, so that outlines are smooth
 BODY_COLOURS = (
     (206, 92, 74),
@@ -32,7 +32,7 @@ GROUND_COLOURS = ((196, 208, 170), (176, 196, 210), (214, 202, 182), (160, 178, 
 EMPTY_SHARE = 0.15  # pictures without a creature
 
 
-def draw_world(root: Path, train: int = 240, val: int = 60, seed: int = 0) -> None:
+def draw_world(root: Path, train: int = 160, val: int = 40, seed: int = 0) -> None:
     """Write a drawn data set in the layout of a user's own folder.
 
     ``images/*.jpg``, ``tags.csv``, exact ``masks/*.png`` and ``splits/train.txt``, ``val.txt``.
@@ -93,7 +93,7 @@ def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A mottled, softly shaded ground."""
     colour = np.array(GROUND_COLOURS[rng.integers(len(GROUND_COLOURS))], np.float32)
-    spots = rng.normal(0, 1, (size[1] // 12 + 1, size[0] // 12 + 1, 1)) * 9
+    spots = rng.normal(0, 1, (size[1] // 16 + 1, size[0] // 16 + 1, 1)) * 9
     field = (colour + spots).clip(0, 255).astype(np.uint8)
     return Image.fromarray(field).resize(size, Image.Resampling.BICUBIC)
 
@@ -101,7 +101,7 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 def _stone(rng: np.random.Generator, picture: Image.Image) -> None:
     """A plain gray thing that is no creature."""
     x, y = int(rng.integers(0, picture.width)), int(rng.integers(0, picture.height))
-    radius = int(rng.integers(12, 30))
+    radius = int(rng.integers(16, 40))
     gray = int(rng.integers(110, 200))
     box = (x - radius, y - radius * 0.7, x + radius, y + radius * 0.7)
     ImageDraw.Draw(picture).ellipse(box, fill=(gray, gray - 6, gray - 14))

@@ -67,6 +67,7 @@ class LiteBackbone(Backbone):
         pretrained: load the ImageNet weights that come with the package's dependencies.
 
     Example:
+        >>> import torch
         >>> backbone = LiteBackbone(pretrained=False)
         >>> [tuple(f.shape[1:]) for f in backbone(torch.zeros(1, 3, 64, 96))]
         [(24, 16, 24), (40, 8, 12), (112, 4, 6), (1280, 4, 6)]

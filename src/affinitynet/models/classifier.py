@@ -23,6 +23,7 @@ class TagClassifier(nn.Module):
         pretrained: start the backbone from ImageNet weights.
 
     Example:
+        >>> import torch
         >>> model = TagClassifier("lite", ["cat", "cow", "dog", "horse", "sheep"], pretrained=False).eval()
         >>> x = torch.zeros(2, 3, 64, 96)
         >>> tuple(model(x).shape), tuple(model.activation_maps(x, [1, 3]).shape)
@@ -71,6 +72,7 @@ def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
     more and make the same learning rate diverge, so the sum is divided by 20 at least.
 
     Example:
+        >>> import torch
         >>> round(tag_loss(torch.zeros(1, 20), torch.ones(1, 20)).item(), 4)
         0.6931
         >>> round(tag_loss(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
