@@ -103,7 +103,7 @@ def fit(
         make_sample: index in [0, count) -> tensors of one image; draws from torch's generator.
         loss: (model, batch of stacked tensors) -> scalar.
         checkpoint: where the unfinished state is kept; delete it once the result is saved.
-        losses: CSV that gets a row (step, epoch, learning_rate, loss) per step.
+        losses: CSV with a row (step, epoch, learning_rate, loss) per step, written with each checkpoint.
 
     Raises:
         InputError: the loss is not finite; the message names the step and the cure.
@@ -135,6 +135,7 @@ def fit(
                 advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
                 if len(rows) % CHECKPOINT_STEPS == 0:
                     _save(checkpoint, model, optimizer, rows)
+                    _write_losses(losses, rows)
         _write_losses(losses, rows)
         model.eval()
     finally:

@@ -19,6 +19,7 @@ INK, PAPER = (40, 40, 46), (255, 255, 255)
 # Rising from nothing through red to yellow, so that an overlay shows where a class is seen and how clearly.
 _HEAT = np.array([[40, 40, 120], [150, 20, 140], [230, 60, 60], [255, 170, 40], [255, 250, 160]], np.float32)
 _PALETTE = np.array(voc_palette(), np.float32).reshape(256, 3)
+_TINTS = _PALETTE * (255 / _PALETTE.max(1, keepdims=True).clip(1))  # VOC's hues, bright enough to see on a photograph
 
 
 def write_contact_sheet(context: Context) -> None:
@@ -74,9 +75,9 @@ def overlay_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         >>> overlay_mask(np.full((1, 1, 3), 9, np.uint8), np.zeros((1, 1), np.uint8)).tolist()
         [[[9, 9, 9]]]
     """
-    colours = _PALETTE[mask]
+    colours = _TINTS[mask]
     colours[mask == IGNORE] = 200
-    opacity = np.where(mask == 0, 0.0, 0.55)[..., None]
+    opacity = np.where(mask == 0, 0.0, 0.6)[..., None]
     picture = image * (1 - opacity) + colours * opacity
     edge = np.zeros(mask.shape, bool)
     edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]

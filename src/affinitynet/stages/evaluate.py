@@ -1,4 +1,4 @@
-"""How good each step is: mIoU of CAM, CAM + CRF, random walk and masks against ground truth."""
+"""How good each step is: mIoU of CAM, CAM + CRF and random walk against ground truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from affinitynet.types import TaggedImage
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 """Background scores among which the best one for the class activation maps is looked up."""
 
-CAM, BEST_CAM, CAM_CRF, WALK, MASKS = "CAM", "CAM at its best threshold", "CAM + CRF", "random walk", "masks"
+CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
+WALK, WALK_CRF = "random walk", "random walk + CRF"
 
 
 def evaluate(context: Context) -> None:
@@ -64,7 +65,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     return {
         CAM: {"threshold": context.config.evaluate.cam_threshold, **numbers[CAM]},
         BEST_CAM: {"threshold": best, **numbers[best]},
-        **{step: numbers[step] for step in (CAM_CRF, WALK, MASKS)},
+        **{step: numbers[step] for step in (CAM_CRF, WALK, WALK_CRF) if step in numbers},
     }
 
 
@@ -80,13 +81,15 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
         yield threshold, np.where(strongest > threshold, foreground, 0)
     seeds = load_arrays(work.artifact("seeds", record.name))
     yield CAM_CRF, decide(torch.from_numpy(seeds["low"].astype(np.float32)), classes)
+    masks = np.asarray(Image.open(work.artifact("masks", record.name)))
+    if not config.masks.crf:
+        yield WALK, masks
+        return
     plain = replace(config.masks, crf=False)
     walk = load_walk(context, record.name)[1]
-    yield (
-        WALK,
-        decide(MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain), classes),
-    )
-    yield MASKS, np.asarray(Image.open(work.artifact("masks", record.name)))
+    scores = MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain)
+    yield WALK, decide(scores, classes)
+    yield WALK_CRF, masks
 
 
 def _numbers(context: Context, matrix: Tensor, images: int) -> dict:
