@@ -9,10 +9,10 @@ from affinitynet.config import (
     PipelineConfig,
     WalkConfig,
     differences,
-    preset,
     read_config,
     to_dict,
 )
+from affinitynet.presets import preset
 from affinitynet.types import InputError
 
 

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "memory": set(),
     "progress": set(),
     "config": BASE,
+    "presets": BASE | {"config"},
     "summary": BASE,
     "ops": BASE,
     "models": BASE | {"ops"},
@@ -21,8 +22,9 @@ MAY_IMPORT = {
     "engine": BASE | {"config", "data", "progress"},
     "predictor": BASE | {"config", "data", "engine", "models", "ops"},
     "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress"},
+    "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
-    "cli": BASE | {"config", "data", "pipeline", "progress", "summary"},
+    "cli": BASE | {"config", "convert", "data", "pipeline", "presets", "progress", "summary"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.backbones import build_backbone
+from affinitynet.models.backbones import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.types import InputError
 
 
 def test_frozen_parts_stay_frozen_in_training():
-    model = TagClassifier("lite", ["a", "b"], pretrained=False).train()
+    model = TagClassifier(build_backbone("lite"), ["a", "b"]).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     tag_loss(model(torch.randn(2, 3, 64, 64)), torch.eye(2)).backward()
@@ -29,7 +29,7 @@ def test_frozen_parts_stay_frozen_in_training():
 
 def test_pretrained_features_tell_more_than_random_ones():
     """The embedded weights load into the layers they belong to: their features keep a unit-like scale."""
-    backbone = build_backbone("lite").eval()
+    backbone = pretrained_backbone("lite").eval()
     with torch.inference_mode():
         feature = backbone(torch.randn(1, 3, 96, 96))[-1]
     assert 0.1 < feature.std() < 10
@@ -37,13 +37,13 @@ def test_pretrained_features_tell_more_than_random_ones():
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 72), (104, 136)])
 def test_affinity_features_lie_on_the_stride_8_grid(size):
-    net = AffinityNet("lite", pretrained=False).eval()
+    net = AffinityNet(build_backbone("lite")).eval()
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, *size)).shape[2:] == (size[0] // 8, size[1] // 8)
 
 
 def test_logits_are_the_mean_of_the_signed_maps():
-    model = TagClassifier("lite", ["a", "b", "c"], pretrained=False).eval()
+    model = TagClassifier(build_backbone("lite"), ["a", "b", "c"]).eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         features = model.backbone(x)[-1]

@@ -70,15 +70,15 @@ def test_masks_are_palette_pngs_with_vocs_colours(tmp_path):
 
 def test_weights_carry_their_settings(tmp_path):
     save_weights(tmp_path / "w.safetensors", {"a": torch.arange(3.0)}, {"network": "lite"})
-    state, settings = read_weights(tmp_path / "w.safetensors")
-    assert settings == {"network": "lite"}
-    torch.testing.assert_close(state["a"], torch.arange(3.0))
+    found = read_weights(tmp_path / "w.safetensors")
+    assert found.settings == {"network": "lite"}
+    torch.testing.assert_close(found.state["a"], torch.arange(3.0))
 
 
 def test_foreign_weights_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     torch.save({"a": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="not a weight file of affinitynet"):
+    with pytest.raises(InputError, match="of no network known here"):
         read_weights(path)
 
 

@@ -15,8 +15,9 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.console import Console
 
 from affinitynet import __version__
-from affinitynet.config import DEMO, PipelineConfig, one_line, preset, read_config, stored_data, to_dict
+from affinitynet.config import PipelineConfig, one_line, read_config, stored_data, to_dict
 from affinitynet.data.store import WorkFolder
+from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
 from affinitynet.summary import quality_table, time_table
 from affinitynet.types import InputError
@@ -79,6 +80,9 @@ COMMANDS = {
 }
 
 
+CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 2 wrong input, 1 anything else."""
     console = Console(stderr=True)
@@ -107,28 +111,28 @@ def _main(arguments: list[str], console: Console) -> int:
         raise InputError(_with_nearest(one_line(error), arguments)) from None
     if name == "demo":
         return _demo(values, console)
+    if name == "convert-weights":
+        return _convert(values)
     names = {f.name for f in fields(PipelineConfig)}
     chosen = {key: value for key, value in vars(values).items() if key in names}
-    if chosen["classes"] is not None:
-        chosen["classes"] = tuple(class_name.strip() for class_name in chosen["classes"].split(","))
-    config = replace(base, **chosen)
+    config = replace(base, **{**chosen, "classes": _names(chosen["classes"])})
     return _run(name, values, config, console)
 
 
 def _starting_point(arguments: list[str]) -> tuple[PipelineConfig, str | None]:
     """Return the config that flags change, and the data folder it was made for.
 
-    The preset of --network, under the work folder's config.yaml, under --config.
+    The recipe of --preset or of --network's name, under the work folder's config.yaml, under --config.
     """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in ("--network", "--work", "--config"):
+    for flag in ("--preset", "--network", "--work", "--config"):
         early.add_argument(flag)
     try:
         known, _ = early.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from None
-    base, data = preset(known.network or "lite"), None
-    if known.work and (stored := Path(known.work) / "config.yaml").exists():
+    base, data = preset(known.preset or known.network or "lite"), None
+    if known.preset is None and known.work and (stored := Path(known.work) / "config.yaml").exists():
         base, data = read_config(stored, base), stored_data(stored)
     if known.config:
         base = read_config(Path(known.config), base)
@@ -145,6 +149,7 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     )
     subcommands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
     subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
+    subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     for name, command in COMMANDS.items():
         subcommands.add_subcommand(name, _command_parser(command, base, data), help=command.help)
     return parser
@@ -161,6 +166,19 @@ def _demo_parser() -> ArgumentParser:
     return parser
 
 
+def _convert_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.description = (
+        "Write weights of any origin as safetensors: checkpoints of the released code (.pth), Caffe's .caffemodel, "
+        "MXNet's .params, torchvision's VGG-16. The origin is recognised by the content."
+    )
+    parser.add_argument("source", help="The file to read.")
+    parser.add_argument("target", help="The .safetensors file to write; must not exist.")
+    classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
+    parser.add_argument("--classes", type=str | None, default=None, help=classes)
+    return parser
+
+
 def _command_parser(command: Command, base: PipelineConfig, data: str | None) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.description = f"{command.help[0].upper()}{command.help[1:]}."
@@ -171,6 +189,12 @@ def _command_parser(command: Command, base: PipelineConfig, data: str | None) ->
         help="VOC devkit folder, or folder of images with tags.csv or tags.json; null: the one --work was made from.",
     )
     parser.add_argument("--work", type=str, required=True, help="Work folder: everything made goes here.")
+    parser.add_argument(
+        "--preset",
+        type=str | None,
+        default=None,
+        help=f"Recipe the settings start from: {', '.join(PRESETS)}; null: the network's own.",
+    )
     parser.add_argument("--config", type=str | None, default=None, help="YAML file of settings; flags win over it.")
     _add_computing(parser)
     classes = "Classes to learn, separated by commas, in the order of their mask values; null: all."
@@ -230,6 +254,19 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
     if "evaluate" in command.stages:
         _show_results(work, metrics)
     return 0
+
+
+def _convert(values: Namespace) -> int:
+    from affinitynet.convert import convert_weights
+
+    lines = convert_weights(Path(values.source), Path(values.target), _names(values.classes))
+    print("\n".join(lines))
+    return 0
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Split the value of --classes."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def _demo(values: Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Every number that decides a result: one frozen typed config per stage, presets, YAML.
+"""Every number that decides a result: one frozen typed config per stage, YAML.
 
 Flags, ``config.yaml`` and Python share these classes: the field ``beta`` of ``WalkConfig`` is
 ``--walk.beta``, ``walk: {beta: ...}`` and ``WalkConfig(beta=...)``. Typed parsing is jsonargparse's.
@@ -69,6 +69,8 @@ class ClassifierConfig(TrainConfig):
     """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
     max_scale: float = 1.7
     """Longest long side a training image is resized to, in crop sizes (paper: 512 of 448 pixels, 1.14)."""
+    trained: str | None = None
+    """File of a trained classifier, ours or the released code's, to take as it is instead of training one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,6 +131,8 @@ class AffinityConfig(TrainConfig):
     """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
     border: Literal["original", "full"] = "full"
     """Which pairs there are: the released code's, which leaves out sources near three borders, or all."""
+    trained: str | None = None
+    """File of a trained AffinityNet, ours or the released code's, to take as it is instead of training one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,12 +195,16 @@ class PipelineConfig:
     """Everything but the data that decides the result.
 
     Example:
-        >>> PipelineConfig().walk.beta == preset("lite").walk.beta
-        True
+        >>> PipelineConfig(seed=1).walk.beta
+        8.0
     """
 
     network: str = "lite"
-    """Backbone of both networks: lite (EfficientNet-Lite0, ImageNet weights included)."""
+    """Backbone of both networks: lite (EfficientNet-Lite0), vgg16 or resnet38 (the paper's), timm:NAME."""
+    taps: tuple[int, ...] | None = None
+    """Features of a timm network to use, as timm counts them; null: the four deepest of stride 4 and above."""
+    weights: str | None = None
+    """File of the weights training starts from; null: ImageNet's, packaged for lite, from timm's hub for others."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     split: str | None = None
@@ -227,36 +235,8 @@ class PipelineConfig:
         )
 
 
-PRESETS: dict[str, PipelineConfig] = {"lite": PipelineConfig()}
-"""Network name -> its measured recipe."""
-
-
-DEMO = PipelineConfig(
-    classifier=ClassifierConfig(
-        epochs=9, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
-    ),
-    cams=CamConfig(scales=(0.75, 1.5)),
-    seeds=SeedConfig(low_alpha=3.0),
-    affinity=AffinityConfig(epochs=5, crop_size=192),
-    walk=WalkConfig(steps=128),
-    masks=MaskConfig(alpha=16.0),
-)
-"""The recipe of the drawn world: small pictures, minutes on two cores."""
-
-
 NOTES = ("data", "versions")
 """What ``config.yaml`` of a work folder notes beside the settings."""
-
-
-def preset(network: str) -> PipelineConfig:
-    """Return the recipe of a network.
-
-    Raises:
-        InputError: there is no such network.
-    """
-    if network not in PRESETS:
-        raise InputError(f"--network {network}: unknown network; known: {', '.join(PRESETS)}")
-    return PRESETS[network]
 
 
 def to_dict(config: Any) -> dict:

@@ -68,7 +68,7 @@ STAGES = (
         "train-classifier",
         train_classifier,
         (),
-        ("network", "seed", "split", "classes", "classifier"),
+        ("network", "taps", "weights", "seed", "split", "classes", "classifier"),
         _training("classifier"),
     ),
     Stage("make-cams", make_cams, ("train-classifier",), ("cams",), ("cams",)),

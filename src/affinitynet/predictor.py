@@ -71,9 +71,10 @@ class MaskPredictor:
         device: where to compute.
 
     Example:
+        >>> from affinitynet.models.backbones import build_backbone
         >>> predictor = MaskPredictor(
-        ...     TagClassifier("lite", ["cat", "dog"], pretrained=False),
-        ...     AffinityNet("lite", pretrained=False),
+        ...     TagClassifier(build_backbone("lite"), ["cat", "dog"]),
+        ...     AffinityNet(build_backbone("lite")),
         ... )
         >>> found = predictor.predict(np.zeros((40, 60, 3), np.uint8), ["dog"])
         >>> found.mask.shape, found.scores.shape, found.classes

@@ -8,40 +8,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from affinitynet.models.backbone import Backbone
 from affinitynet.models.backbones import build_backbone, parameter_groups
-from affinitynet.models.weights import read_weights
+from affinitynet.models.weights import fill, read_weights
+from affinitynet.types import InputError
 
 STRIDE = 8
 """Input pixels per pixel of the affinity grid, of the walk and of its scores."""
 
 
 class AffinityNet(nn.Module):
-    """Backbone features of several strides, reduced, joined at stride 8 and mixed.
+    """Backbone features, reduced, joined at stride 8 and mixed.
 
-    Each tap goes through a 1x1 convolution and a GroupNorm, is brought to stride 8 (average
-    pooled or bilinearly enlarged) and through ELU; ``f9`` mixes the joined channels, as in the
-    paper. Fine taps carry edges, coarse ones meaning.
+    Each tap goes through a 1x1 convolution, where the backbone asks for it a GroupNorm, is brought to
+    stride 8 (average pooled or bilinearly enlarged) and through ELU; ``f9`` mixes the joined channels,
+    as in the paper. Fine taps carry edges, coarse ones meaning.
 
     Args:
-        network: backbone name.
-        pretrained: start the backbone from ImageNet weights.
-        widths: channels of each reduced tap, finest first.
+        backbone: of :func:`affinitynet.models.backbones.build_backbone`.
 
     Example:
-        >>> net = AffinityNet("lite", pretrained=False).eval()
+        >>> net = AffinityNet(build_backbone("lite")).eval()
         >>> tuple(net(torch.zeros(1, 3, 64, 96)).shape)
         (1, 256, 8, 12)
     """
 
-    def __init__(self, network: str, pretrained: bool = True, widths: tuple[int, ...] = (32, 64, 64, 96)) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
-        self.settings = {"network": network, "widths": list(widths)}
-        self.backbone = build_backbone(network, pretrained)
+        self.settings = dict(backbone.settings)
+        self.backbone = backbone
+        backbone.enlarge_field()
+        widths, groups = backbone.reduced, backbone.groups
         self.reduce = nn.ModuleList(
-            nn.Conv2d(channels, width, 1, bias=False)
-            for channels, width in zip(self.backbone.channels, widths, strict=True)
+            nn.Conv2d(channels, width, 1, bias=False) for channels, width in zip(backbone.channels, widths, strict=True)
         )
-        self.norm = nn.ModuleList(nn.GroupNorm(8, width) for width in widths)
+        self.norm = nn.ModuleList(
+            nn.Identity() if groups is None else nn.GroupNorm(groups[i], width) for i, width in enumerate(widths)
+        )
         self.f9 = nn.Conv2d(sum(widths), sum(widths), 1, bias=False)
         for weight in self.reduce.parameters():
             nn.init.kaiming_normal_(weight)
@@ -57,19 +60,21 @@ class AffinityNet(nn.Module):
         return F.elu(self.f9(torch.cat(taps, dim=1))).float()
 
     def parameter_groups(self) -> list[dict]:
-        """Return the optimiser's groups; all but the backbone is new."""
-        return parameter_groups(self, [self.reduce, self.norm, self.f9])
+        """Return the optimiser's groups; the convolutions of the head are new (the original's norms are not)."""
+        return parameter_groups(self, [self.reduce, self.f9])
 
     @classmethod
     def load(cls, path: Path) -> AffinityNet:
-        """Read an AffinityNet from its safetensors file, in eval mode.
+        """Read an AffinityNet, in eval mode: from our own safetensors or a checkpoint of the released code.
 
         Raises:
-            InputError: the file is not one of ours.
+            InputError: the file is no AffinityNet.
         """
-        state, settings = read_weights(path)
-        model = cls(settings["network"], pretrained=False, widths=tuple(settings["widths"]))
-        model.load_state_dict(state)
+        found = read_weights(path)
+        if found.part != "affinity":
+            raise InputError(f"{path}: holds no AffinityNet but {found.part} weights; name another file")
+        model = cls(build_backbone(found.network, found.settings.get("taps")))
+        fill(model, found.state, str(path))
         return model.eval()
 
 
@@ -77,4 +82,6 @@ def _to_size(feature: Tensor, size: tuple[int, int]) -> Tensor:
     """Average-pool a finer map to ``size``, enlarge a coarser one bilinearly."""
     if feature.shape[2] > size[0]:
         return F.adaptive_avg_pool2d(feature, size)
+    if feature.shape[2:] == size:
+        return feature
     return F.interpolate(feature, size, mode="bilinear", align_corners=False)

@@ -1,123 +1,108 @@
-"""Backbones: image in, feature maps of several strides out.
-
-A backbone is an ``nn.Module`` with the attributes of :class:`Backbone`. The two networks of the
-method, the classifier and AffinityNet, are heads on whichever backbone is chosen.
-"""
+"""The backbones by name, where their first weights come from, and what of them learns how fast."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import timm
 from torch import Tensor, nn
 
-from affinitynet.models.weights import efficientnet_lite0_weights
+from affinitynet.models.backbone import Backbone
+from affinitynet.models.lite import Lite
+from affinitynet.models.resnet38 import ResNet38
+from affinitynet.models.timm_backbone import TimmBackbone
+from affinitynet.models.vgg16 import VGG16
+from affinitynet.models.weight_files import read_weight_file
+from affinitynet.models.weights import fill, fill_backbone, from_torchvision_vgg16, read_weights
 from affinitynet.types import InputError
 
+BACKBONES: dict[str, Callable[[], Backbone]] = {"lite": Lite, "vgg16": VGG16, "resnet38": ResNet38}
+"""Network name -> its class. A new backbone is a file and one line here."""
 
-class Backbone(nn.Module):
-    """What the heads ask of a backbone.
-
-    Attributes:
-        mean, std: RGB normalisation, for images in [0, 1].
-        channels: channels of each feature map, finest first.
-        strides: input pixels per feature pixel of each map.
-        frozen: modules that keep their pretrained values.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    frozen: list[nn.Module]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Map normalised images [B, 3, H, W] to feature maps, finest first."""
-        raise NotImplementedError
-
-    def freeze(self) -> None:
-        """Stop gradients into ``frozen`` and into every BatchNorm's running statistics."""
-        for module in self.frozen:
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Backbone:
-        """Switch dropout and the like; BatchNorm keeps its ImageNet statistics.
-
-        Batches of a laptop are too small to estimate statistics from, and the paper's networks
-        keep theirs too.
-        """
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
+TIMM = "timm:"
 
 
-class LiteBackbone(Backbone):
-    """EfficientNet-Lite0 at stride 16: the default, small enough to train on two CPU cores.
-
-    Features are the outputs of stages 1, 2 and 4 and of the last convolution (24, 40, 112 and 1280
-    channels at strides 4, 8, 16 and 16; the last stages are dilated). The stem and the first two
-    stages are frozen, as the paper freezes the first blocks of its networks: at the finest
-    resolutions they would cost more than all the others together.
+def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
+    """Make the backbone of a network name, with random weights.
 
     Args:
-        pretrained: load the ImageNet weights that come with the package's dependencies.
-
-    Example:
-        >>> import torch
-        >>> backbone = LiteBackbone(pretrained=False)
-        >>> [tuple(f.shape[1:]) for f in backbone(torch.zeros(1, 3, 64, 96))]
-        [(24, 16, 24), (40, 8, 12), (112, 4, 6), (1280, 4, 6)]
-    """
-
-    mean = (0.485, 0.456, 0.406)
-    std = (0.229, 0.224, 0.225)
-    channels = (24, 40, 112, 1280)
-    strides = (4, 8, 16, 16)
-    tapped_stages = (1, 2, 4)
-
-    def __init__(self, pretrained: bool = True) -> None:
-        super().__init__()
-        network: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, output_stride=16)
-        if pretrained:
-            network.load_state_dict(efficientnet_lite0_weights(set(network.state_dict())))
-        self.network = network
-        self.frozen = [network.conv_stem, network.bn1, *network.blocks[:2]]
-        self.freeze()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        taps = []
-        x = self.network.bn1(self.network.conv_stem(x))  # timm's bn layers hold the activation too
-        for number, stage in enumerate(self.network.blocks):
-            x = stage(x)
-            if number in self.tapped_stages:
-                taps.append(x)
-        return (*taps, self.network.bn2(self.network.conv_head(x)))
-
-
-BACKBONES: dict[str, Callable[[bool], Backbone]] = {"lite": LiteBackbone}
-"""Network name -> function of ``pretrained``. A new backbone is a class and one line here."""
-
-
-def build_backbone(network: str, pretrained: bool = True) -> Backbone:
-    """Make the backbone of a network name.
+        network: a key of ``BACKBONES``, or ``timm:NAME``.
+        taps: of a timm model, the features to use, as timm counts them; by default chosen by stride.
 
     Raises:
-        InputError: there is no network of that name.
+        InputError: there is no network of that name, or it takes no taps.
 
     Example:
-        >>> build_backbone("lite", pretrained=False).channels
+        >>> build_backbone("lite").channels
         (24, 40, 112, 1280)
     """
-    if network not in BACKBONES:
+    if network.startswith(TIMM):
+        backbone: Backbone = TimmBackbone(network.removeprefix(TIMM), taps)
+    elif network in BACKBONES:
+        if taps is not None:
+            raise InputError(f"--taps: {network} has its own; leave it out, or choose a timm: network")
+        backbone = BACKBONES[network]()
+    else:
         nearest = difflib.get_close_matches(network, BACKBONES, n=1, cutoff=0.0)
         raise InputError(
-            f"--network {network}: unknown network; known: {', '.join(BACKBONES)} (did you mean {nearest[0]!r}?)"
+            f"--network {network}: unknown network; known: {', '.join(BACKBONES)}, timm:NAME "
+            f"(did you mean {nearest[0]!r}?)"
         )
-    return BACKBONES[network](pretrained)
+    backbone.settings = {"network": network} if taps is None else {"network": network, "taps": list(taps)}
+    return backbone
+
+
+def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights: Path | None = None) -> Backbone:
+    """Make a backbone with ImageNet weights.
+
+    Args:
+        network, taps: as :func:`build_backbone`.
+        weights: file of the weights, of any format that :func:`affinitynet.models.weights.read_weights`
+            knows; by default those that come with the network.
+
+    Raises:
+        InputError: as :func:`build_backbone`; or the weights cannot be had or do not fit.
+
+    Example:
+        >>> float(pretrained_backbone("lite").network.conv_stem.weight.std()) > 0.1
+        True
+    """
+    backbone = build_backbone(network, taps)
+    if isinstance(backbone, TimmBackbone):
+        backbone.load_pretrained(None if weights is None else read_weight_file(weights).tensors)
+    elif weights is not None:
+        found = read_weights(weights)
+        if found.network != network:
+            raise InputError(
+                f"--weights {weights}: holds {found.network}, asked for is --network {network}; name its own"
+            )
+        fill_backbone(backbone, found, f"--weights {weights}")
+    elif isinstance(backbone, Lite):
+        backbone.load_state_dict(Lite.imagenet_weights())
+    elif isinstance(backbone, VGG16):
+        fill(backbone, _vgg16_from_hub(), "timm's VGG-16")
+    else:
+        raise InputError(
+            f"--network {network}: has no weights that could be fetched; name a file of them with --weights "
+            "(for resnet38: ilsvrc-cls_rna-a1_cls1000_ep-0001.params, or a checkpoint of the released code)"
+        )
+    return backbone
+
+
+def _vgg16_from_hub() -> dict[str, Tensor]:
+    try:
+        tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
+    except Exception as error:  # whatever a hub and its transport may raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"--network vgg16: no ImageNet weights ({reason}); go online once, or name a file with --weights: "
+            "vgg16_20M.caffemodel, torchvision's vgg16 or a checkpoint of the released code"
+        ) from None
+    state = from_torchvision_vgg16(tensors)
+    prefix = "backbone."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list[dict]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from affinitynet.models.backbone import Backbone
 from affinitynet.models.backbones import build_backbone, parameter_groups
-from affinitynet.models.weights import read_weights
+from affinitynet.models.weights import fill, read_weights
+from affinitynet.types import InputError
 
 REFERENCE_CLASSES = 20  # VOC's, which the learning rates were chosen with
 
@@ -18,23 +20,22 @@ class TagClassifier(nn.Module):
     """Backbone -> Dropout2d(0.5) -> global average pool -> fc8 = one logit per class.
 
     Args:
-        network: backbone name.
+        backbone: of :func:`affinitynet.models.backbones.build_backbone`.
         classes: the C class names; their order is that of the logits.
-        pretrained: start the backbone from ImageNet weights.
 
     Example:
         >>> import torch
-        >>> model = TagClassifier("lite", ["cat", "cow", "dog", "horse", "sheep"], pretrained=False).eval()
+        >>> model = TagClassifier(build_backbone("lite"), ["cat", "cow", "dog", "horse", "sheep"]).eval()
         >>> x = torch.zeros(2, 3, 64, 96)
         >>> tuple(model(x).shape), tuple(model.activation_maps(x, [1, 3]).shape)
         ((2, 5), (2, 2, 4, 6))
     """
 
-    def __init__(self, network: str, classes: Sequence[str], pretrained: bool = True) -> None:
+    def __init__(self, backbone: Backbone, classes: Sequence[str]) -> None:
         super().__init__()
         self.classes = tuple(classes)
-        self.settings = {"network": network, "classes": list(classes)}
-        self.backbone = build_backbone(network, pretrained)
+        self.settings = {**backbone.settings, "classes": list(classes)}
+        self.backbone = backbone
         self.dropout = nn.Dropout2d(0.5)
         self.fc8 = nn.Conv2d(self.backbone.channels[-1], len(self.classes), 1, bias=False)
         nn.init.xavier_uniform_(self.fc8.weight)
@@ -45,23 +46,31 @@ class TagClassifier(nn.Module):
         return self.fc8(features.mean((2, 3), keepdim=True)).flatten(1).float()
 
     def activation_maps(self, x: Tensor, classes: Sequence[int]) -> Tensor:
-        """Return relu(fc8(features)) of ``classes``: float32 [B, len(classes), H / 16, W / 16]."""
-        return F.relu(F.conv2d(self.backbone(x)[-1], self.fc8.weight[list(classes)])).float()
+        """Return the rectified fc8(features) of ``classes``: float32 [B, len(classes), h, w]."""
+        maps = F.conv2d(self.backbone(x)[-1], self.fc8.weight[list(classes)])
+        return self.backbone.rectify(maps.float())
 
     def parameter_groups(self) -> list[dict]:
         """Return the optimiser's groups; only ``fc8`` is new."""
         return parameter_groups(self, self.fc8)
 
     @classmethod
-    def load(cls, path: Path) -> TagClassifier:
-        """Read a classifier from its safetensors file, in eval mode.
+    def load(cls, path: Path, classes: Sequence[str] | None = None) -> TagClassifier:
+        """Read a classifier, in eval mode: from our own safetensors or a checkpoint of the released code.
+
+        Args:
+            classes: names of the classes, for a file that does not tell them.
 
         Raises:
-            InputError: the file is not one of ours.
+            InputError: the file is no classifier, or has another number of classes.
         """
-        state, settings = read_weights(path)
-        model = cls(settings["network"], settings["classes"], pretrained=False)
-        model.load_state_dict(state)
+        found = read_weights(path)
+        if found.part != "classifier":
+            raise InputError(f"{path}: holds no classifier but {found.part} weights; name another file")
+        count = len(found.state["fc8.weight"])
+        names = found.settings.get("classes") or classes or [f"class {i + 1}" for i in range(count)]
+        model = cls(build_backbone(found.network, found.settings.get("taps")), names)
+        fill(model, found.state, str(path))
         return model.eval()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from affinitynet.data.datasets import Dataset
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, load_arrays
 from affinitynet.engine import for_each_image
+from affinitynet.models.backbone import Backbone
+from affinitynet.models.backbones import pretrained_backbone
 from affinitynet.progress import Reporter
 from affinitynet.types import ScoreMaps, TaggedImage
 
@@ -59,6 +62,11 @@ def label_images(context: Context, kind: str, label: str, make: Callable[[Tagged
         report=context.report,
         label=label,
     )
+
+
+def start_backbone(config: PipelineConfig) -> Backbone:
+    """Return the backbone that training starts from."""
+    return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
 
 
 def load_cams(work: WorkFolder, name: str) -> ScoreMaps:

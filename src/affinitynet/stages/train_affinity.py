@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from affinitynet.engine import Sample, fit
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
-from affinitynet.stages.context import Context
+from affinitynet.stages.context import Context, start_backbone
 from affinitynet.types import InputError, TaggedImage
 
 
@@ -54,15 +55,22 @@ class AffinitySamples:
 def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
+    model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
+    save_weights(context.work.weights("affinity"), model.state_dict(), model.settings)
+    context.work.checkpoint("affinity").unlink(missing_ok=True)
+
+
+def _train(context: Context) -> AffinityNet:
+    config = context.config.affinity
     # An image without a tag has no foreground, so its seeds tell nothing apart.
     records = tuple(record for record in context.training_images if record.tags)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = AffinityNet(context.config.network)
-    backbone = model.backbone
-    if config.start == "classifier":
-        classifier = TagClassifier.load(context.work.weights("classifier"))
-        backbone.load_state_dict(classifier.backbone.state_dict())
+        if config.start == "classifier":
+            backbone = TagClassifier.load(context.work.weights("classifier")).backbone
+        else:
+            backbone = start_backbone(context.config)
+        model = AffinityNet(backbone)
     fit(
         model,
         AffinitySamples(records, context.work, config.crop_size, backbone.mean, backbone.std),
@@ -76,8 +84,7 @@ def train_affinity(context: Context) -> None:
         report=context.report,
         label="train-affinity",
     )
-    save_weights(context.work.weights("affinity"), model.state_dict(), model.settings)
-    context.work.checkpoint("affinity").unlink(missing_ok=True)
+    return model
 
 
 def _loss(config: AffinityConfig, model: nn.Module, batch: Sample) -> Tensor:

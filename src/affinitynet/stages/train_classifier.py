@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,8 @@ from affinitynet.data.transforms import (
 )
 from affinitynet.engine import Sample, fit
 from affinitynet.models.classifier import TagClassifier, tag_loss
-from affinitynet.stages.context import Context
-from affinitynet.types import TaggedImage
+from affinitynet.stages.context import Context, start_backbone
+from affinitynet.types import InputError, TaggedImage
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,29 @@ class ClassifierSamples:
 
 def train_classifier(context: Context) -> None:
     """Train the tag classifier on the training split and write ``classifier.safetensors``."""
+    config = context.config.classifier
+    model = _trained(context, Path(config.trained)) if config.trained else _train(context)
+    save_weights(context.work.weights("classifier"), model.state_dict(), model.settings)
+    context.work.checkpoint("classifier").unlink(missing_ok=True)
+
+
+def _trained(context: Context, path: Path) -> TagClassifier:
+    """Read the classifier of ``classifier.trained``."""
+    classes = context.dataset.classes
+    model = TagClassifier.load(path, classes)
+    if model.classes != classes:
+        raise InputError(
+            f"--classifier.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
+            f"the data set has {len(classes)} ({', '.join(classes)}); choose them with --classes"
+        )
+    return model
+
+
+def _train(context: Context) -> TagClassifier:
     config, records = context.config.classifier, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = TagClassifier(context.config.network, context.dataset.classes)
+        model = TagClassifier(start_backbone(context.config), context.dataset.classes)
     backbone = model.backbone
     fit(
         model,
@@ -68,8 +88,7 @@ def train_classifier(context: Context) -> None:
         report=context.report,
         label="train-classifier",
     )
-    save_weights(context.work.weights("classifier"), model.state_dict(), model.settings)
-    context.work.checkpoint("classifier").unlink(missing_ok=True)
+    return model
 
 
 def _loss(model: nn.Module, batch: Sample) -> Tensor:

@@ -1,0 +1,102 @@
+"""What the benchmarks share: paired timings, peak memory, a table that names the machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+Call = Callable[[], object]
+
+
+def paired_seconds(calls: dict[str, Call], repeats: int, device: torch.device | str = "cpu") -> dict[str, float]:
+    """Return the median seconds of each call; every round runs all of them, so that a busy machine hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()  # warm up
+    for _ in range(repeats):
+        for name, call in calls.items():
+            _wait(device)
+            start = time.perf_counter()
+            call()
+            _wait(device)
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _wait(device: torch.device | str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_megabytes(prepare: Callable[..., Call], *arguments: object) -> float:
+    """Return by how much one call raises the resident size, measured in a process of its own.
+
+    Args:
+        prepare: module-level function that builds the inputs and returns the call.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_rise, (prepare, arguments))
+
+
+def _rise(prepare: Callable[..., Call], arguments: tuple) -> float:
+    import resource
+
+    call = prepare(*arguments)
+    torch.ones(8) @ torch.ones(8)  # the libraries' own buffers
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = call()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    del result
+    return (after - before) / 2 ** (20 if sys.platform == "darwin" else 10)
+
+
+def thread_counts() -> list[int]:
+    """One core, and all of them."""
+    return sorted({1, torch.get_num_threads()})
+
+
+def photograph(path: str | None, height: int, width: int) -> torch.Tensor:
+    """Return an image uint8 [height, width, 3]: the file's, or a drawn one with a photograph's noise."""
+    if path is None:
+        from affinitynet.data.demo import draw_picture
+
+        picture = draw_picture(np.random.default_rng(0))[0]
+    else:
+        picture = np.asarray(Image.open(path).convert("RGB"))
+    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).normal(0, 6 if path is None else 0, (height, width, 3))
+    return torch.from_numpy((np.asarray(resized) + noise).clip(0, 255).astype(np.uint8))
+
+
+def table(title: str, *columns: str) -> Table:
+    """Return an empty table under the machine's name."""
+    made = Table(title=f"{title}\n{machine()}", title_justify="left")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="right" if number else "left")
+    return made
+
+
+def machine() -> str:
+    """Return processor, cores and versions in one line."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        name = next((line.split(":")[1].strip() for line in cpuinfo.open() if line.startswith("model name")), name)
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {torch.get_num_threads()} cores{gpu}; torch {torch.__version__}"
+
+
+def show(made: Table) -> None:
+    """Print a table."""
+    Console(width=140).print(made)

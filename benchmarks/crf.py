@@ -1,0 +1,156 @@
+"""Dense CRF: two background strengths of one image at once, against pydensecrf run twice.
+
+The peer: pip install pydensecrf2
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from common import Call, paired_seconds, peak_megabytes, photograph, show, table, thread_counts
+
+from affinitynet.ops.crf import dense_crf
+
+try:
+    import pydensecrf.densecrf
+except ImportError:
+    raise SystemExit("benchmarks/crf.py compares with pydensecrf: pip install pydensecrf2") from None
+
+SIZES = ((375, 500), (750, 1000))
+LARGE = (4000, 6000)
+
+
+def blobs(height: int, width: int) -> torch.Tensor:
+    """Return scores [2, 2, H, W] of two problems: a smooth blob against two background strengths."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    cam = torch.exp(-2 * ((x - 0.2) ** 2 + y**2))
+    return torch.stack([torch.stack([(1 - cam) ** alpha, cam]) for alpha in (4, 32)])
+
+
+def ours(image: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    return dense_crf(image, scores)
+
+
+def peer(image: torch.Tensor, scores: torch.Tensor) -> np.ndarray:
+    found = []
+    for problem in scores.numpy():
+        crf = pydensecrf.densecrf.DenseCRF2D(image.shape[1], image.shape[0], len(problem))
+        crf.setUnaryEnergy(-np.log(problem.clip(1e-5, 1)).reshape(len(problem), -1).astype(np.float32))
+        crf.addPairwiseGaussian(sxy=3, compat=3)
+        crf.addPairwiseBilateral(sxy=80, srgb=13, rgbim=image.numpy(), compat=10)
+        found.append(np.array(crf.inference(10)).reshape(problem.shape))
+    return np.stack(found)
+
+
+def ours_on(path: str | None, height: int, width: int) -> Call:
+    image, scores = photograph(path, height, width), blobs(height, width)
+    return lambda: ours(image, scores)
+
+
+def peer_on(path: str | None, height: int, width: int) -> Call:
+    image, scores = photograph(path, height, width), blobs(height, width)
+    return lambda: peer(image, scores)
+
+
+def images_at_once(path: str | None, threads: int) -> Call:
+    """Label as the stages do: as many images as cores, one core each."""
+    call = ours_on(path, *SIZES[0])
+
+    def run() -> None:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for future in [pool.submit(call) for _ in range(4 * threads)]:
+                future.result()
+
+    return run
+
+
+def cpu(path: str | None, repeats: int) -> None:
+    made = table("dense CRF, two problems, 2 labels", "size", "cores", "ours s", "pydensecrf twice s", "ratio", "")
+    threads = thread_counts()
+    for height, width in SIZES:
+        image, scores = photograph(path, height, width), blobs(height, width)
+        found, expected = ours(image, scores).numpy(), peer(image, scores)
+        same = (found.argmax(1) == expected.argmax(1)).mean()
+        agreement = f"{100 * same:.3f} % equal, mean difference {np.abs(found - expected).mean():.0e}"
+        for count in threads:
+            torch.set_num_threads(count)
+            seconds = paired_seconds(
+                {"ours": ours_on(path, height, width), "peer": peer_on(path, height, width)}, repeats
+            )
+            made.add_row(
+                f"{width}x{height}",
+                f"{count}",
+                f"{seconds['ours']:.3f}",
+                f"{seconds['peer']:.3f}",
+                f"{seconds['peer'] / seconds['ours']:.1f}",
+                agreement,
+            )
+    if threads[-1] > 1:
+        seconds = paired_seconds(
+            {"ours": images_at_once(path, threads[-1]), "peer": peer_on(path, *SIZES[0])}, max(3, repeats // 4)
+        )
+        each = seconds["ours"] / (4 * threads[-1])
+        made.add_row(
+            "500x375, an image a core",
+            f"{threads[-1]}",
+            f"{each:.3f}",
+            f"{seconds['peer']:.3f}",
+            f"{seconds['peer'] / each:.1f}",
+            "per image",
+        )
+    show(made)
+    memory = table("peak memory", "size", "ours MB", "ours bytes/pixel", "pydensecrf MB")
+    for height, width in SIZES:
+        megabytes = peak_megabytes(ours_on, path, height, width)
+        memory.add_row(
+            f"{width}x{height}",
+            f"{megabytes:.0f}",
+            f"{megabytes * 2**20 / height / width:.0f}",
+            f"{peak_megabytes(peer_on, path, height, width):.0f}",
+        )
+    show(memory)
+
+
+def large(path: str | None) -> None:
+    """One image of 24 megapixels."""
+    height, width = LARGE
+    seconds = paired_seconds({"ours": ours_on(path, height, width)}, 1)["ours"]
+    megabytes = peak_megabytes(ours_on, path, height, width)
+    print(
+        f"{width}x{height}: {seconds:.0f} s, {megabytes:.0f} MB, {megabytes * 2**20 / height / width:.0f} bytes/pixel"
+    )
+
+
+def gpu(path: str | None, repeats: int) -> None:
+    made = table("dense CRF on the GPU", "size", "s", "images/s", "peak MB", "against the CPU")
+    for height, width in SIZES:
+        image, scores = photograph(path, height, width), blobs(height, width)
+        expected = ours(image, scores)
+        image, scores = image.cuda(), scores.cuda()
+        torch.cuda.reset_peak_memory_stats()
+        seconds = paired_seconds({"ours": lambda i=image, s=scores: ours(i, s)}, repeats, "cuda")["ours"]
+        same = (ours(image, scores).cpu().argmax(1) == expected.argmax(1)).double().mean()
+        made.add_row(
+            f"{width}x{height}",
+            f"{seconds:.4f}",
+            f"{1 / seconds:.1f}",
+            f"{torch.cuda.max_memory_allocated() / 2**20:.0f}",
+            f"{100 * same:.3f} % equal",
+        )
+    show(made)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", help="a photograph; without one, a drawn and noisy picture")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--large", action="store_true", help="also one image of 24 megapixels: minutes, 20 GB")
+    given = parser.parse_args()
+    cpu(given.image, given.repeats)
+    if given.large:
+        large(given.image)
+    if torch.cuda.is_available():
+        gpu(given.image, given.repeats)
