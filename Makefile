@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint clean
+.PHONY: demo test test-long lint clean
 
 demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
 
 test: $(READY) lint  ## what CI runs: lint, types, tests
 	$(BIN)/python -m pytest -n 2
+
+test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,12 +1,19 @@
 """The networks of ``lite``: shapes, frozen parts, and ImageNet weights that really are ImageNet's."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+import timm
 import torch
 
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
+from affinitynet.pipeline import run_pipeline
+from affinitynet.predictor import MaskPredictor
 from affinitynet.types import InputError
+from worlds import QUICK, tiny_world
 
 
 def test_frozen_parts_stay_frozen_in_training():
@@ -55,3 +62,37 @@ def test_logits_are_the_mean_of_the_signed_maps():
 def test_an_unknown_network_is_refused():
     with pytest.raises(InputError, match="unknown network"):
         build_backbone("resnet")
+
+
+@pytest.mark.parametrize("name", ["test_byobnet", "test_vit"])
+def test_a_timm_network_runs_the_whole_line(tmp_path, name):
+    """A convolutional network and a transformer, from random weights."""
+    config = replace(QUICK, network=f"timm:{name}", weights="random")
+    metrics = run_pipeline(tiny_world(tmp_path / "data"), tmp_path / "work", config, workers=1)
+    assert list(metrics) == ["train", "val"]
+    predictor = MaskPredictor.from_work(tmp_path / "work")
+    assert predictor.classifier.backbone.name == name
+    assert predictor.predict(np.zeros((50, 70, 3), np.uint8), ["dots"]).mask.shape == (50, 70)
+
+
+def test_a_timm_network_takes_a_local_file(tmp_path):
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "w.pth")
+    first, second = (pretrained_backbone("timm:test_vit", weights=tmp_path / "w.pth").eval() for _ in range(2))
+    x = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        assert torch.equal(first(x)[-1], second(x)[-1])
+    with pytest.raises(InputError, match="which timm:test_byobnet needs"):
+        pretrained_backbone("timm:test_byobnet", weights=tmp_path / "w.pth")
+
+
+def test_taps_of_a_timm_network_can_be_chosen():
+    assert build_backbone("timm:test_byobnet").strides == (4, 8, 16, 16)
+    assert build_backbone("timm:test_byobnet", taps=[2, 4]).strides == (8, 16)
+    with pytest.raises(InputError, match="has its own"):
+        build_backbone("lite", taps=[1])
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("resnet5", "did you mean timm:resnet50"), ("mixer_b16_224", "grid")])
+def test_a_timm_network_that_cannot_serve_is_refused(name, complaint):
+    with pytest.raises(InputError, match=complaint):
+        build_backbone(f"timm:{name}")

@@ -13,8 +13,8 @@ from PIL import Image
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones import build_backbone
-from affinitynet.models.classifier import TagClassifier
-from affinitynet.ops.affinity import pair_affinity
+from affinitynet.models.classifier import TagClassifier, tag_loss
+from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
 from affinitynet.predictor import MaskPredictor
 from affinitynet.presets import preset
 from conftest import SHARED
@@ -113,3 +113,35 @@ def test_whole_images_give_the_original_maps_and_walks(folder, voc_animals, netw
     full = predictor.full_scores(image, walk, config.masks)
     labels = np.array([0, *(c + 1 for c in classes)])[full.argmax(0).numpy()]
     assert (labels == golden["rw_label"]).mean() >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["cls", "aff"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_twenty_steps_on_real_images_lower_the_loss(folder, voc_animals, network, part):
+    loader = TagClassifier if part == "cls" else AffinityNet
+    model = loader.load(checkpoint(folder, network, part)).train()
+    images, labels = [], []
+    for name in ("2007_000783", "2007_002597"):
+        image = Image.open(voc_animals / "JPEGImages" / f"{name}.jpg").resize((96, 96))
+        images.append(normalise(to_tensor(np.asarray(image)), model.backbone.mean, model.backbone.std))
+        mask = Image.open(voc_animals / "SegmentationClass" / f"{name}.png").resize((12, 12), Image.Resampling.NEAREST)
+        labels.append(torch.from_numpy(np.array(mask)).long())
+    x, masks = torch.stack(images), torch.stack(labels)
+    tags = torch.stack([torch.tensor([float((mask == c + 1).any()) for c in range(20)]) for mask in masks])
+
+    def loss():
+        if part == "cls":
+            return tag_loss(model(x), tags)
+        return affinity_loss(pair_affinity(model(x)), *pair_labels(masks))
+
+    groups = [{**g, "lr": 1e-3 * g["factor"]} for g in model.parameter_groups()]
+    optimizer = torch.optim.SGD(groups)
+    torch.manual_seed(0)
+    losses = []
+    for _ in range(20):
+        losses.append(loss())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert sum(losses[-5:]) < 0.95 * sum(losses[:5])

@@ -21,6 +21,9 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 Precision = Literal["float32", "bfloat16"]
 
+RANDOM = "random"
+"""Value of ``weights`` for a network that starts from nothing."""
+
 
 def _require(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
@@ -204,7 +207,7 @@ class PipelineConfig:
     taps: tuple[int, ...] | None = None
     """Features of a timm network to use, as timm counts them; null: the four deepest of stride 4 and above."""
     weights: str | None = None
-    """File of the weights training starts from; null: ImageNet's, packaged for lite, from timm's hub for others."""
+    """File of the weights training starts from, or random; null: ImageNet's, which lite packs and others fetch."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     split: str | None = None

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affinitynet.config import PipelineConfig
+from affinitynet.config import RANDOM, PipelineConfig
 from affinitynet.data.datasets import Dataset
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, load_arrays
 from affinitynet.engine import for_each_image
 from affinitynet.models.backbone import Backbone
-from affinitynet.models.backbones import pretrained_backbone
+from affinitynet.models.backbones import build_backbone, pretrained_backbone
 from affinitynet.progress import Reporter
 from affinitynet.types import ScoreMaps, TaggedImage
 
@@ -66,6 +66,8 @@ def label_images(context: Context, kind: str, label: str, make: Callable[[Tagged
 
 def start_backbone(config: PipelineConfig) -> Backbone:
     """Return the backbone that training starts from."""
+    if config.weights == RANDOM:
+        return build_backbone(config.network, config.taps)
     return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
 
 

@@ -1,0 +1,93 @@
+"""Multi-scale class activation maps of one image: ours, against the plain loop of eight float32 passes."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+import torch
+from common import paired_seconds, photograph, show, table, thread_counts
+
+from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.models.backbones import build_backbone
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.ops.cam import class_activation_maps
+from affinitynet.ops.metrics import confusion_matrix, mean_iou
+from affinitynet.predictor import MaskPredictor
+from affinitynet.presets import preset
+
+SIZE = (375, 500)
+CLASSES = [7, 14]
+THRESHOLD = 0.2
+
+
+def classifier(network: str) -> TagClassifier:
+    """Return the same random classifier each time: speed does not depend on the weights."""
+    torch.manual_seed(0)
+    return TagClassifier(build_backbone(network), [f"class {i}" for i in range(20)]).eval()
+
+
+@torch.inference_mode()
+def plain_loop(model: TagClassifier, image: np.ndarray, scales: tuple[float, ...], device: str) -> torch.Tensor:
+    """Return the maps as the released code makes them: scale by scale, the mirror image by itself."""
+    height, width = image.shape[:2]
+    maps = []
+    for scale in scales:
+        scaled = resize(image, (round(height * scale), round(width * scale)))
+        x = normalise(to_tensor(scaled), model.backbone.mean, model.backbone.std)[None].to(device)
+        maps.append(torch.cat([model.activation_maps(view, CLASSES) for view in (x, x.flip(-1))]))
+    return class_activation_maps(maps, (height, width))
+
+
+def ours(network: str, precision: str, device: str) -> MaskPredictor:
+    config = preset(network)
+    config = replace(config, cams=replace(config.cams, precision=precision))
+    return MaskPredictor(classifier(network), None, config, device)
+
+
+def agreement(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the mIoU, %, between the labels that two sets of maps give."""
+    labels = [torch.cat([torch.full_like(m[:1], THRESHOLD), m]).argmax(0).cpu() for m in (found, expected)]
+    return 100 * mean_iou(confusion_matrix(labels[0], labels[1], len(CLASSES) + 1))[0]
+
+
+def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -> None:
+    columns = ("network", "cores", "plain s", "float32 s", "ratio", "bfloat16 s", "ratio", "mIoU bfloat16 / plain")
+    made = table(f"class activation maps of 500x375 on {device}, four scales and their mirror images", *columns)
+    for network in networks:
+        plain = classifier(network).to(device)
+        scales = preset(network).cams.scales
+        exact, half = ours(network, "float32", device), ours(network, "bfloat16", device)
+        calls = {
+            "plain": lambda m=plain, s=scales: plain_loop(m, image, s, device),
+            "float32": lambda p=exact: p.cams(image, CLASSES),
+            "bfloat16": lambda p=half: p.cams(image, CLASSES),
+        }
+        same = agreement(half.cams(image, CLASSES), plain_loop(plain, image, scales, device))
+        for count in thread_counts() if device == "cpu" else [torch.get_num_threads()]:
+            torch.set_num_threads(count)
+            seconds = paired_seconds(calls, repeats, device)
+            made.add_row(
+                network,
+                f"{count}",
+                f"{seconds['plain']:.2f}",
+                f"{seconds['float32']:.2f}",
+                f"{seconds['plain'] / seconds['float32']:.2f}",
+                f"{seconds['bfloat16']:.2f}",
+                f"{seconds['plain'] / seconds['bfloat16']:.2f}",
+                f"{same:.1f}",
+            )
+    show(made)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", help="a photograph; without one, a drawn and noisy picture")
+    parser.add_argument("--networks", nargs="+", default=["lite", "vgg16", "resnet38"])
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    picture = photograph(given.image, *SIZE).numpy()
+    compare(picture, given.networks, given.repeats, "cpu")
+    if torch.cuda.is_available():
+        compare(picture, given.networks, given.repeats, "cuda")
