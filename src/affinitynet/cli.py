@@ -149,9 +149,9 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     )
     subcommands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
     subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
-    subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     for name, command in COMMANDS.items():
-        subcommands.add_subcommand(name, _command_parser(command, base, data), help=command.help)
+        subcommands.add_subcommand(name, _command_parser(name, command, base, data), help=command.help)
+    subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     return parser
 
 
@@ -179,8 +179,10 @@ def _convert_parser() -> ArgumentParser:
     return parser
 
 
-def _command_parser(command: Command, base: PipelineConfig, data: str | None) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
+def _command_parser(name: str, command: Command, base: PipelineConfig, data: str | None) -> ArgumentParser:
+    needs_data = "check-data" in command.stages
+    usage = f"affinitynet {name} {'--data DIR ' if needs_data else ''}--work DIR [--SETTING VALUE ...]"
+    parser = ArgumentParser(exit_on_error=False, usage=usage)
     parser.description = f"{command.help[0].upper()}{command.help[1:]}."
     parser.add_argument(
         "--data",

@@ -153,7 +153,7 @@ class WalkConfig:
     alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     """Background strengths that are walked and kept; a mask can be made again with any of them."""
     precision: Precision = "bfloat16"
-    """Arithmetic of AffinityNet; the walk itself is float32."""
+    """Arithmetic of AffinityNet; the walk itself is float64."""
 
     def __post_init__(self) -> None:
         _require(self.beta > 0, "beta", self.beta, "above 0")
