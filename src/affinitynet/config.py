@@ -125,7 +125,7 @@ class SeedConfig:
 class AffinityConfig(TrainConfig):
     """Stage train-affinity: seeds -> affinity.safetensors."""
 
-    epochs: int = 3
+    epochs: int = 4
     batch_size: int = 8
     learning_rate: float = 0.02
     start: Literal["imagenet", "classifier"] = "classifier"
@@ -148,8 +148,8 @@ class WalkConfig:
 
     beta: float = 8.0
     """Exponent of the affinities before they are normalised; higher keeps the walk inside edges."""
-    steps: int = 64
-    """Length t of the random walk (paper: 256)."""
+    steps: int = 256
+    """Length t of the random walk, the paper's."""
     alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     """Background strengths that are walked and kept; a mask can be made again with any of them."""
     precision: Precision = "bfloat16"
@@ -170,7 +170,7 @@ class WalkConfig:
 class MaskConfig:
     """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
 
-    alpha: float = 6.0
+    alpha: float = 16.0
     """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects."""
     threshold: float | None = None
     """A constant background score in (0, 1) instead of alpha's; null: use alpha."""

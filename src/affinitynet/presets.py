@@ -8,7 +8,6 @@ from affinitynet.config import (
     AffinityConfig,
     CamConfig,
     ClassifierConfig,
-    MaskConfig,
     PipelineConfig,
     SeedConfig,
     WalkConfig,
@@ -41,8 +40,7 @@ def _paper(network: str) -> PipelineConfig:
             start="imagenet",
             border="original",
         ),
-        walk=WalkConfig(steps=256, alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
-        masks=MaskConfig(alpha=16.0),
+        walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
     )
 
 
@@ -61,7 +59,6 @@ DEMO = PipelineConfig(
     seeds=SeedConfig(low_alpha=3.0),
     affinity=AffinityConfig(epochs=5, crop_size=192),
     walk=WalkConfig(steps=128),
-    masks=MaskConfig(alpha=16.0),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 
