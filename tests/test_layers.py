@@ -22,9 +22,10 @@ MAY_IMPORT = {
     "engine": BASE | {"config", "data", "progress"},
     "predictor": BASE | {"config", "data", "engine", "models", "ops"},
     "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress"},
+    "exports": BASE | {"config", "data", "progress"},
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
-    "cli": BASE | {"config", "convert", "data", "pipeline", "presets", "progress", "summary"},
+    "cli": BASE | {"config", "convert", "exports", "data", "pipeline", "presets", "progress", "summary"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }

@@ -80,6 +80,7 @@ COMMANDS = {
 }
 
 
+EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
 CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
 
 
@@ -113,6 +114,8 @@ def _main(arguments: list[str], console: Console) -> int:
         return _demo(values, console)
     if name == "convert-weights":
         return _convert(values)
+    if name == "export":
+        return _export(values, console)
     names = {f.name for f in fields(PipelineConfig)}
     chosen = {key: value for key, value in vars(values).items() if key in names}
     config = replace(base, **{**chosen, "classes": _names(chosen["classes"])})
@@ -151,6 +154,7 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
     for name, command in COMMANDS.items():
         subcommands.add_subcommand(name, _command_parser(name, command, base, data), help=command.help)
+    subcommands.add_subcommand("export", _export_parser(), help=EXPORT_HELP)
     subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     return parser
 
@@ -176,6 +180,19 @@ def _convert_parser() -> ArgumentParser:
     parser.add_argument("target", help="The .safetensors file to write; must not exist.")
     classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
     parser.add_argument("--classes", type=str | None, default=None, help=classes)
+    return parser
+
+
+def _export_parser() -> ArgumentParser:
+    usage = "affinitynet export --work DIR --format FORMAT --out DIR [--data DIR]"
+    parser = ArgumentParser(exit_on_error=False, usage=usage)
+    parser.description = f"{EXPORT_HELP[0].upper()}{EXPORT_HELP[1:]}. CVAT and Label Studio import the COCO form."
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    forms = "voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`."
+    parser.add_argument("--format", type=Literal["voc", "coco", "yolo", "huggingface"], required=True, help=forms)
+    parser.add_argument("--out", type=str, required=True, help="A new folder to write to.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
     return parser
 
 
@@ -263,6 +280,15 @@ def _convert(values: Namespace) -> int:
 
     lines = convert_weights(Path(values.source), Path(values.target), _names(values.classes))
     print("\n".join(lines))
+    return 0
+
+
+def _export(values: Namespace, console: Console) -> int:
+    from affinitynet.exports.export import export_masks
+
+    data = None if values.data is None else Path(values.data)
+    count = export_masks(Path(values.work), Path(values.out), values.format, data, Reporter(console=console))
+    print(f"{count} images: {values.out}")
     return 0
 
 

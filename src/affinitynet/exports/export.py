@@ -1,0 +1,48 @@
+"""The masks of a work folder, in the layout of the tool that uses them next."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from affinitynet.config import PipelineConfig, read_config, stored_data
+from affinitynet.data.datasets import open_dataset
+from affinitynet.data.store import WorkFolder
+from affinitynet.exports.common import LabelledImages
+from affinitynet.exports.formats import FORMATS
+from affinitynet.progress import Reporter
+from affinitynet.types import InputError
+
+
+def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Reporter | None = None) -> int:
+    """Write the labelled images of a work folder and their masks.
+
+    Args:
+        work: a work folder whose ``make-masks`` has finished.
+        target: a new folder.
+        form: "voc", "coco", "yolo" or "huggingface".
+        data: the data set, where it has moved since.
+
+    Returns:
+        The number of images written.
+
+    Raises:
+        InputError: the work folder has no masks, the target exists or the format is unknown.
+    """
+    if form not in FORMATS:
+        nearest = difflib.get_close_matches(form, FORMATS, n=1, cutoff=0.0)[0]
+        raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise InputError(f"--out {target}: exists; name a new folder")
+    folder = WorkFolder(work)
+    if not folder.records().get("make-masks", {}).get("finished"):
+        raise InputError(f"--work {work}: has no finished masks; run `affinitynet run` first")
+    config = read_config(folder.config_file, PipelineConfig())
+    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes)
+    chosen = (config.split or dataset.default_split, *dataset.evaluation_splits())
+    splits = {name: dataset.split(name) for name in dict.fromkeys(chosen)}
+    missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
+    if missing:
+        raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
+    FORMATS[form](LabelledImages(dataset.classes, splits, folder.root / "masks", report or Reporter()), target)
+    return sum(map(len, splits.values()))
