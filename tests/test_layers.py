@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "progress": set(),
     "config": BASE,
     "presets": BASE | {"config"},
-    "summary": BASE,
+    "summary": BASE | {"stages"},  # names of types only
     "ops": BASE,
     "models": BASE | {"ops"},
     "data": BASE | {"ops"},

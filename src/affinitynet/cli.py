@@ -19,7 +19,7 @@ from affinitynet.config import PipelineConfig, one_line, read_config, stored_dat
 from affinitynet.data.store import WorkFolder
 from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
-from affinitynet.summary import quality_table, time_table
+from affinitynet.summary import quality_table, time_table, tuning_table, tuning_verdict
 from affinitynet.types import InputError
 
 DESCRIPTION = """\
@@ -80,6 +80,7 @@ COMMANDS = {
 }
 
 
+TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
 EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
 CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
 
@@ -110,12 +111,9 @@ def _main(arguments: list[str], console: Console) -> int:
         values = parser.instantiate(parsed)[name]
     except (ArgumentError, ValueError) as error:
         raise InputError(_with_nearest(one_line(error), arguments)) from None
-    if name == "demo":
-        return _demo(values, console)
-    if name == "convert-weights":
-        return _convert(values)
-    if name == "export":
-        return _export(values, console)
+    special = {"demo": _demo, "tune": _tune, "export": _export, "convert-weights": _convert}
+    if name in special:
+        return special[name](values, console)
     names = {f.name for f in fields(PipelineConfig)}
     chosen = {key: value for key, value in vars(values).items() if key in names}
     config = replace(base, **{**chosen, "classes": _names(chosen["classes"])})
@@ -154,6 +152,7 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
     for name, command in COMMANDS.items():
         subcommands.add_subcommand(name, _command_parser(name, command, base, data), help=command.help)
+    subcommands.add_subcommand("tune", _tune_parser(), help=TUNE_HELP)
     subcommands.add_subcommand("export", _export_parser(), help=EXPORT_HELP)
     subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     return parser
@@ -166,7 +165,7 @@ def _demo_parser() -> ArgumentParser:
         "about 3 minutes on 2 cores."
     )
     parser.add_argument("--work", default="demo", help="Folder for the drawn images and the results.")
-    _add_computing(parser)
+    _add_computing(parser, force=True)
     return parser
 
 
@@ -180,6 +179,25 @@ def _convert_parser() -> ArgumentParser:
     parser.add_argument("target", help="The .safetensors file to write; must not exist.")
     classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
     parser.add_argument("--classes", type=str | None, default=None, help=classes)
+    return parser
+
+
+def _tune_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, usage="affinitynet tune --work DIR [--SETTING VALUE ...]")
+    parser.description = (
+        f"{TUNE_HELP[0].upper()}{TUNE_HELP[1:]}. The choice is written to the work folder's config.yaml and the "
+        "masks are made again with it."
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    on = "Split whose masks to measure on; null: the first that has any. Confirm on another one."
+    parser.add_argument("--on", type=str | None, default=None, help=on)
+    betas = "Exponents of the affinities to try too; each walks again, about 0.2 s an image."
+    parser.add_argument("--betas", type=tuple[float, ...], default=(), help=betas)
+    steps = "Lengths t of the walk to try too, with each beta."
+    parser.add_argument("--steps", type=tuple[int, ...], default=(), help=steps)
+    _add_computing(parser)
     return parser
 
 
@@ -215,7 +233,7 @@ def _command_parser(name: str, command: Command, base: PipelineConfig, data: str
         help=f"Recipe the settings start from: {', '.join(PRESETS)}; null: the network's own.",
     )
     parser.add_argument("--config", type=str | None, default=None, help="YAML file of settings; flags win over it.")
-    _add_computing(parser)
+    _add_computing(parser, force=True)
     classes = "Classes to learn, separated by commas, in the order of their mask values; null: all."
     parser.add_argument("--classes", type=str | None, help=classes)
     other = {section for section in SECTIONS if section not in command.sections}
@@ -225,14 +243,15 @@ def _command_parser(name: str, command: Command, base: PipelineConfig, data: str
     return parser
 
 
-def _add_computing(parser: ArgumentParser) -> None:
+def _add_computing(parser: ArgumentParser, force: bool = False) -> None:
     """Add the flags that do not change the result."""
     device = "Where to compute; auto: a GPU if there is one."
     parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help=device)
     workers = "Images in work at the same time; null: one per core."
     parser.add_argument("--workers", type=int | None, default=None, help=workers)
-    force = "Make again what the work folder holds under other settings."
-    parser.add_argument("--force", action="store_true", help=force)
+    if force:
+        again = "Make again what the work folder holds under other settings."
+        parser.add_argument("--force", action="store_true", help=again)
 
 
 def _with_nearest(message: str, arguments: Sequence[str]) -> str:
@@ -275,11 +294,29 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
     return 0
 
 
-def _convert(values: Namespace) -> int:
+def _convert(values: Namespace, console: Console) -> int:
     from affinitynet.convert import convert_weights
 
     lines = convert_weights(Path(values.source), Path(values.target), _names(values.classes))
     print("\n".join(lines))
+    return 0
+
+
+def _tune(values: Namespace, console: Console) -> int:
+    from affinitynet.pipeline import tune_masks
+
+    tuning = tune_masks(
+        values.work,
+        data=values.data,
+        split=values.on,
+        betas=values.betas,
+        steps=values.steps,
+        device=values.device,
+        workers=values.workers,
+        report=Reporter(Path(values.work) / "log.txt", console),
+    )
+    Console().print(tuning_table(tuning))
+    print(tuning_verdict(tuning))
     return 0
 
 

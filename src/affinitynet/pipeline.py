@@ -21,7 +21,7 @@ import torch
 import yaml
 
 from affinitynet import __version__
-from affinitynet.config import PipelineConfig, differences, to_dict
+from affinitynet.config import PipelineConfig, differences, read_config, stored_data, to_dict
 from affinitynet.data.datasets import open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
 from affinitynet.memory import peak_memory
@@ -34,6 +34,7 @@ from affinitynet.stages.make_masks import make_masks, walk_images
 from affinitynet.stages.make_seeds import make_seeds
 from affinitynet.stages.train_affinity import train_affinity
 from affinitynet.stages.train_classifier import train_classifier
+from affinitynet.stages.tune import Tuning, tune
 from affinitynet.types import InputError, TaggedImage
 
 
@@ -126,6 +127,49 @@ def run_pipeline(
     for stage in chosen:
         _run_stage(context, stage, fingerprints)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+
+
+def tune_masks(
+    work: Path | str,
+    *,
+    data: Path | str | None = None,
+    split: str | None = None,
+    betas: Sequence[float] = (),
+    steps: Sequence[int] = (),
+    device: str = "auto",
+    workers: int | None = None,
+    report: Reporter | None = None,
+) -> Tuning:
+    """Find the alpha (and beta and t) that fit the ground truth best, and make the masks with them.
+
+    The choice is written to the work folder's ``config.yaml``; walks and masks are made again where
+    it differs from the present one.
+
+    Args:
+        work: a work folder whose ``make-masks`` has finished.
+        data: the data set, where it has moved since.
+        split: whose ground truth; by default the first split that can be measured.
+        betas, steps: to try beside those in use; each new pair walks every measured image again.
+        device, workers, report: as in :func:`run_pipeline`.
+
+    Raises:
+        InputError: there are no masks yet, or no ground truth.
+    """
+    folder = WorkFolder(Path(work))
+    if not folder.records().get("make-masks", {}).get("finished"):
+        raise InputError(f"--work {work}: has no finished masks; run `affinitynet run` first")
+    config = read_config(folder.config_file, PipelineConfig())
+    source = Path(data or stored_data(folder.config_file) or "")
+    context = _context(source, folder, config, device, workers, report)
+    if not context.evaluation_splits:
+        raise InputError(f"--data {source}: has no ground-truth masks to tune on; draw a few (docs/own-data.md)")
+    walk = config.walk
+    tuning = tune(context, split or context.evaluation_splits[0], betas or (walk.beta,), steps or (walk.steps,))
+    if tuning.best != tuning.present or config.masks.threshold is not None:
+        chosen = tuning.best.applied_to(config)
+        stages = ("random-walk", "make-masks", "evaluate")
+        run_pipeline(source, work, chosen, stages=stages, device=device, workers=workers, force=True, report=report)
+    return tuning
 
 
 def _context(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from affinitynet.stages.tune import Setting, Tuning
+
+SURE = 0.95  # share of resampled collections from which a gain counts as likely
 
 
 def quality_table(metrics: dict[str, dict[str, dict]]) -> Table:
@@ -43,3 +49,37 @@ def time_table(records: dict[str, dict]) -> Table:
         table.add_row(stage, f"{record.get('seconds', 0):.1f}", str(record.get("peak_memory_mb", "-")))
     table.add_row("all", f"{sum(record.get('seconds', 0) for record in records.values()):.1f}", "")
     return table
+
+
+def tuning_table(tuning: Tuning) -> Table:
+    """Return mIoU per setting, the best and the present one marked."""
+    table = Table(title=f"mIoU on {tuning.split} ({tuning.images} images), %", title_justify="left")
+    alphas = list(dict.fromkeys(setting.alpha for setting in tuning.miou))
+    table.add_column("beta, t")
+    for alpha in alphas:
+        table.add_column(f"alpha {alpha:g}", justify="right")
+    for beta, steps in dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou):
+        settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for alpha in alphas]
+        table.add_row(f"{beta:g}, {steps}", *(_tuned_cell(tuning, setting) for setting in settings))
+    return table
+
+
+def _tuned_cell(tuning: Tuning, setting: Setting) -> str:
+    text = f"{100 * tuning.miou[setting]:.1f}"
+    if setting == tuning.best:
+        return f"[bold green]{text} best[/]"
+    return f"{text} (now)" if setting == tuning.present else text
+
+
+def tuning_verdict(tuning: Tuning) -> str:
+    """Say in a sentence what was chosen and how sure that is."""
+    best, present = tuning.best, tuning.present
+    what = f"beta {best.beta:g}, t {best.steps}, alpha {best.alpha:g}"
+    if best == present:
+        return f"the present setting ({what}) is the best of these; nothing to change"
+    low, high = (100 * gain for gain in tuning.gain)
+    sure = "likely" if tuning.better >= SURE else "not sure: more masks would tell"
+    return (
+        f"chosen: {what}; better than before on {100 * tuning.better:.0f} % of resampled collections of these "
+        f"{tuning.images} images, by {low:+.1f} to {high:+.1f} points ({sure})"
+    )
