@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "predictor": BASE | {"config", "data", "engine", "models", "ops"},
     "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress"},
     "exports": BASE | {"config", "data", "progress"},
+    "report": BASE | {"config", "data", "engine", "ops", "progress"},
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
-    "cli": BASE | {"config", "convert", "exports", "data", "pipeline", "presets", "progress", "summary"},
+    "cli": BASE | {"config", "convert", "exports", "data", "pipeline", "presets", "progress", "report", "summary"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }

@@ -81,6 +81,7 @@ COMMANDS = {
 
 
 TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
+REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
 EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
 CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
 
@@ -111,7 +112,7 @@ def _main(arguments: list[str], console: Console) -> int:
         values = parser.instantiate(parsed)[name]
     except (ArgumentError, ValueError) as error:
         raise InputError(_with_nearest(one_line(error), arguments)) from None
-    special = {"demo": _demo, "tune": _tune, "export": _export, "convert-weights": _convert}
+    special = {"demo": _demo, "tune": _tune, "report": _report, "export": _export, "convert-weights": _convert}
     if name in special:
         return special[name](values, console)
     names = {f.name for f in fields(PipelineConfig)}
@@ -153,6 +154,7 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     for name, command in COMMANDS.items():
         subcommands.add_subcommand(name, _command_parser(name, command, base, data), help=command.help)
     subcommands.add_subcommand("tune", _tune_parser(), help=TUNE_HELP)
+    subcommands.add_subcommand("report", _report_parser(), help=REPORT_HELP)
     subcommands.add_subcommand("export", _export_parser(), help=EXPORT_HELP)
     subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
     return parser
@@ -198,6 +200,20 @@ def _tune_parser() -> ArgumentParser:
     steps = "Lengths t of the walk to try too, with each beta."
     parser.add_argument("--steps", type=tuple[int, ...], default=(), help=steps)
     _add_computing(parser)
+    return parser
+
+
+def _report_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, usage="affinitynet report --work DIR [--data DIR] [--workers N]")
+    parser.description = (
+        "Write report.html into the work folder: one page that needs no network, with the table of the steps, losses, "
+        "classes and a gallery, worst masks first."
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    workers = "Images in work at the same time; null: one per core."
+    parser.add_argument("--workers", type=int | None, default=None, help=workers)
     return parser
 
 
@@ -317,6 +333,18 @@ def _tune(values: Namespace, console: Console) -> int:
     )
     Console().print(tuning_table(tuning))
     print(tuning_verdict(tuning))
+    return 0
+
+
+def _report(values: Namespace, console: Console) -> int:
+    import torch
+
+    from affinitynet.report.report import write_report
+
+    data = None if values.data is None else Path(values.data)
+    workers = values.workers or torch.get_num_threads()
+    path = write_report(Path(values.work), data, workers, Reporter(console=console))
+    print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
     return 0
 
 
