@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "report": BASE | {"config", "data", "engine", "ops", "progress"},
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
-    "cli": BASE | {"config", "convert", "exports", "data", "pipeline", "presets", "progress", "report", "summary"},
+    "tools": BASE | {"convert", "exports", "pipeline", "progress", "report", "summary"},
+    "cli": BASE | {"config", "data", "pipeline", "presets", "progress", "summary", "tools"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }

@@ -11,6 +11,7 @@ from PIL import Image
 
 from affinitynet.cli import COMMANDS, main
 from affinitynet.config import to_dict
+from affinitynet.tools import TOOLS
 from worlds import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ def test_the_own_data_example_runs(photos, tmp_path):
 def test_the_pages_name_only_flags_and_commands_that_exist(capsys):
     for page in PAGES:
         for words in commands(page):
-            assert words[1] in {*COMMANDS, "demo"}, (page, words)
+            assert words[1] in {*COMMANDS, *TOOLS, "demo"}, (page, words)
             with pytest.raises(SystemExit):
                 main([words[1], "--help"])
             known = capsys.readouterr().out

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from rich.console import Console
@@ -19,7 +18,8 @@ from affinitynet.config import PipelineConfig, one_line, read_config, stored_dat
 from affinitynet.data.store import WorkFolder
 from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
-from affinitynet.summary import quality_table, time_table, tuning_table, tuning_verdict
+from affinitynet.summary import quality_table, time_table
+from affinitynet.tools import TOOLS, add_computing, names_of
 from affinitynet.types import InputError
 
 DESCRIPTION = """\
@@ -80,12 +80,6 @@ COMMANDS = {
 }
 
 
-TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
-REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
-EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
-CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 2 wrong input, 1 anything else."""
     console = Console(stderr=True)
@@ -112,12 +106,13 @@ def _main(arguments: list[str], console: Console) -> int:
         values = parser.instantiate(parsed)[name]
     except (ArgumentError, ValueError) as error:
         raise InputError(_with_nearest(one_line(error), arguments)) from None
-    special = {"demo": _demo, "tune": _tune, "report": _report, "export": _export, "convert-weights": _convert}
-    if name in special:
-        return special[name](values, console)
+    if name == "demo":
+        return _demo(values, console)
+    if name in TOOLS:
+        return TOOLS[name].run(values, console)
     names = {f.name for f in fields(PipelineConfig)}
     chosen = {key: value for key, value in vars(values).items() if key in names}
-    config = replace(base, **{**chosen, "classes": _names(chosen["classes"])})
+    config = replace(base, **{**chosen, "classes": names_of(chosen["classes"])})
     return _run(name, values, config, console)
 
 
@@ -153,10 +148,8 @@ def _parser(base: PipelineConfig, data: str | None) -> ArgumentParser:
     subcommands.add_subcommand("demo", _demo_parser(), help="draw a small tagged world and run everything on it")
     for name, command in COMMANDS.items():
         subcommands.add_subcommand(name, _command_parser(name, command, base, data), help=command.help)
-    subcommands.add_subcommand("tune", _tune_parser(), help=TUNE_HELP)
-    subcommands.add_subcommand("report", _report_parser(), help=REPORT_HELP)
-    subcommands.add_subcommand("export", _export_parser(), help=EXPORT_HELP)
-    subcommands.add_subcommand("convert-weights", _convert_parser(), help=CONVERT_HELP)
+    for name, tool in TOOLS.items():
+        subcommands.add_subcommand(name, tool.parser(), help=tool.help)
     return parser
 
 
@@ -167,66 +160,7 @@ def _demo_parser() -> ArgumentParser:
         "about 3 minutes on 2 cores."
     )
     parser.add_argument("--work", default="demo", help="Folder for the drawn images and the results.")
-    _add_computing(parser, force=True)
-    return parser
-
-
-def _convert_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.description = (
-        "Write weights of any origin as safetensors: checkpoints of the released code (.pth), Caffe's .caffemodel, "
-        "MXNet's .params, torchvision's VGG-16. The origin is recognised by the content."
-    )
-    parser.add_argument("source", help="The file to read.")
-    parser.add_argument("target", help="The .safetensors file to write; must not exist.")
-    classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
-    parser.add_argument("--classes", type=str | None, default=None, help=classes)
-    return parser
-
-
-def _tune_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, usage="affinitynet tune --work DIR [--SETTING VALUE ...]")
-    parser.description = (
-        f"{TUNE_HELP[0].upper()}{TUNE_HELP[1:]}. The choice is written to the work folder's config.yaml and the "
-        "masks are made again with it."
-    )
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    on = "Split whose masks to measure on; null: the first that has any. Confirm on another one."
-    parser.add_argument("--on", type=str | None, default=None, help=on)
-    betas = "Exponents of the affinities to try too; each walks again, about 0.2 s an image."
-    parser.add_argument("--betas", type=tuple[float, ...], default=(), help=betas)
-    steps = "Lengths t of the walk to try too, with each beta."
-    parser.add_argument("--steps", type=tuple[int, ...], default=(), help=steps)
-    _add_computing(parser)
-    return parser
-
-
-def _report_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, usage="affinitynet report --work DIR [--data DIR] [--workers N]")
-    parser.description = (
-        "Write report.html into the work folder: one page that needs no network, with the table of the steps, losses, "
-        "classes and a gallery, worst masks first."
-    )
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    workers = "Images in work at the same time; null: one per core."
-    parser.add_argument("--workers", type=int | None, default=None, help=workers)
-    return parser
-
-
-def _export_parser() -> ArgumentParser:
-    usage = "affinitynet export --work DIR --format FORMAT --out DIR [--data DIR]"
-    parser = ArgumentParser(exit_on_error=False, usage=usage)
-    parser.description = f"{EXPORT_HELP[0].upper()}{EXPORT_HELP[1:]}. CVAT and Label Studio import the COCO form."
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    forms = "voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`."
-    parser.add_argument("--format", type=Literal["voc", "coco", "yolo", "huggingface"], required=True, help=forms)
-    parser.add_argument("--out", type=str, required=True, help="A new folder to write to.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
+    add_computing(parser, force=True)
     return parser
 
 
@@ -249,7 +183,7 @@ def _command_parser(name: str, command: Command, base: PipelineConfig, data: str
         help=f"Recipe the settings start from: {', '.join(PRESETS)}; null: the network's own.",
     )
     parser.add_argument("--config", type=str | None, default=None, help="YAML file of settings; flags win over it.")
-    _add_computing(parser, force=True)
+    add_computing(parser, force=True)
     classes = "Classes to learn, separated by commas, in the order of their mask values; null: all."
     parser.add_argument("--classes", type=str | None, help=classes)
     other = {section for section in SECTIONS if section not in command.sections}
@@ -257,17 +191,6 @@ def _command_parser(name: str, command: Command, base: PipelineConfig, data: str
     defaults = {key: value for key, value in to_dict(base).items() if key not in other}
     parser.set_defaults({**defaults, "classes": ",".join(base.classes) if base.classes else None})
     return parser
-
-
-def _add_computing(parser: ArgumentParser, force: bool = False) -> None:
-    """Add the flags that do not change the result."""
-    device = "Where to compute; auto: a GPU if there is one."
-    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help=device)
-    workers = "Images in work at the same time; null: one per core."
-    parser.add_argument("--workers", type=int | None, default=None, help=workers)
-    if force:
-        again = "Make again what the work folder holds under other settings."
-        parser.add_argument("--force", action="store_true", help=again)
 
 
 def _with_nearest(message: str, arguments: Sequence[str]) -> str:
@@ -308,58 +231,6 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
     if "evaluate" in command.stages:
         _show_results(work, metrics)
     return 0
-
-
-def _convert(values: Namespace, console: Console) -> int:
-    from affinitynet.convert import convert_weights
-
-    lines = convert_weights(Path(values.source), Path(values.target), _names(values.classes))
-    print("\n".join(lines))
-    return 0
-
-
-def _tune(values: Namespace, console: Console) -> int:
-    from affinitynet.pipeline import tune_masks
-
-    tuning = tune_masks(
-        values.work,
-        data=values.data,
-        split=values.on,
-        betas=values.betas,
-        steps=values.steps,
-        device=values.device,
-        workers=values.workers,
-        report=Reporter(Path(values.work) / "log.txt", console),
-    )
-    Console().print(tuning_table(tuning))
-    print(tuning_verdict(tuning))
-    return 0
-
-
-def _report(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.report.report import write_report
-
-    data = None if values.data is None else Path(values.data)
-    workers = values.workers or torch.get_num_threads()
-    path = write_report(Path(values.work), data, workers, Reporter(console=console))
-    print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
-    return 0
-
-
-def _export(values: Namespace, console: Console) -> int:
-    from affinitynet.exports.export import export_masks
-
-    data = None if values.data is None else Path(values.data)
-    count = export_masks(Path(values.work), Path(values.out), values.format, data, Reporter(console=console))
-    print(f"{count} images: {values.out}")
-    return 0
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """Split the value of --classes."""
-    return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def _demo(values: Namespace, console: Console) -> int:

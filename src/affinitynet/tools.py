@@ -1,0 +1,159 @@
+"""The commands beside the pipeline: what one does with a finished work folder, and with weight files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from affinitynet.progress import Reporter
+from affinitynet.summary import tuning_table, tuning_verdict
+
+TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
+REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
+EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
+CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command: what it says of itself, its flags, and what it does (arguments, console) -> exit code."""
+
+    help: str
+    parser: Callable[[], ArgumentParser]
+    run: Callable[[Namespace, Console], int]
+
+
+def add_computing(parser: ArgumentParser, force: bool = False) -> None:
+    """Add the flags that do not change the result."""
+    device = "Where to compute; auto: a GPU if there is one."
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help=device)
+    workers = "Images in work at the same time; null: one per core."
+    parser.add_argument("--workers", type=int | None, default=None, help=workers)
+    if force:
+        again = "Make again what the work folder holds under other settings."
+        parser.add_argument("--force", action="store_true", help=again)
+
+
+def names_of(text: str | None) -> tuple[str, ...] | None:
+    """Split the value of --classes."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _tune_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, usage="affinitynet tune --work DIR [--SETTING VALUE ...]")
+    parser.description = (
+        f"{TUNE_HELP[0].upper()}{TUNE_HELP[1:]}. The choice is written to the work folder's config.yaml and the "
+        "masks are made again with it."
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    on = "Split whose masks to measure on; null: the first that has any. Confirm on another one."
+    parser.add_argument("--on", type=str | None, default=None, help=on)
+    betas = "Exponents of the affinities to try too; each walks again, about 0.2 s an image."
+    parser.add_argument("--betas", type=tuple[float, ...], default=(), help=betas)
+    steps = "Lengths t of the walk to try too, with each beta."
+    parser.add_argument("--steps", type=tuple[int, ...], default=(), help=steps)
+    add_computing(parser)
+    return parser
+
+
+def _tune(values: Namespace, console: Console) -> int:
+    from affinitynet.pipeline import tune_masks
+
+    tuning = tune_masks(
+        values.work,
+        data=values.data,
+        split=values.on,
+        betas=values.betas,
+        steps=values.steps,
+        device=values.device,
+        workers=values.workers,
+        report=Reporter(Path(values.work) / "log.txt", console),
+    )
+    Console().print(tuning_table(tuning))
+    print(tuning_verdict(tuning))
+    return 0
+
+
+def _report_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, usage="affinitynet report --work DIR [--data DIR] [--workers N]")
+    parser.description = (
+        "Write report.html into the work folder: one page that needs no network, with the table of the steps, losses, "
+        "classes and a gallery, worst masks first."
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    workers = "Images in work at the same time; null: one per core."
+    parser.add_argument("--workers", type=int | None, default=None, help=workers)
+    return parser
+
+
+def _report(values: Namespace, console: Console) -> int:
+    import torch
+
+    from affinitynet.report.report import write_report
+
+    data = None if values.data is None else Path(values.data)
+    workers = values.workers or torch.get_num_threads()
+    path = write_report(Path(values.work), data, workers, Reporter(console=console))
+    print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
+    return 0
+
+
+def _export_parser() -> ArgumentParser:
+    usage = "affinitynet export --work DIR --format FORMAT --out DIR [--data DIR]"
+    parser = ArgumentParser(exit_on_error=False, usage=usage)
+    parser.description = f"{EXPORT_HELP[0].upper()}{EXPORT_HELP[1:]}. CVAT and Label Studio import the COCO form."
+    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
+    forms = "voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`."
+    parser.add_argument("--format", type=Literal["voc", "coco", "yolo", "huggingface"], required=True, help=forms)
+    parser.add_argument("--out", type=str, required=True, help="A new folder to write to.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    return parser
+
+
+def _export(values: Namespace, console: Console) -> int:
+    from affinitynet.exports.export import export_masks
+
+    data = None if values.data is None else Path(values.data)
+    count = export_masks(Path(values.work), Path(values.out), values.format, data, Reporter(console=console))
+    print(f"{count} images: {values.out}")
+    return 0
+
+
+def _convert_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.description = (
+        "Write weights of any origin as safetensors: checkpoints of the released code (.pth), Caffe's .caffemodel, "
+        "MXNet's .params, torchvision's VGG-16. The origin is recognised by the content."
+    )
+    parser.add_argument("source", help="The file to read.")
+    parser.add_argument("target", help="The .safetensors file to write; must not exist.")
+    classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
+    parser.add_argument("--classes", type=str | None, default=None, help=classes)
+    return parser
+
+
+def _convert(values: Namespace, console: Console) -> int:
+    from affinitynet.convert import convert_weights
+
+    lines = convert_weights(Path(values.source), Path(values.target), names_of(values.classes))
+    print("\n".join(lines))
+    return 0
+
+
+TOOLS = {
+    "tune": Tool(TUNE_HELP, _tune_parser, _tune),
+    "report": Tool(REPORT_HELP, _report_parser, _report),
+    "export": Tool(EXPORT_HELP, _export_parser, _export),
+    "convert-weights": Tool(CONVERT_HELP, _convert_parser, _convert),
+}
+"""Name -> command, in the order of ``--help``."""
