@@ -52,7 +52,13 @@ def test_the_work_folder_keeps_the_contract(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     assert set(metrics) == {"train", "val"}
     for steps in metrics.values():
-        assert list(steps) == ["CAM", "CAM at its best threshold", "CAM + CRF", "random walk"]
+        assert list(steps) == [
+            "CAM",
+            "CAM at its best threshold",
+            "CAM + CRF",
+            "random walk",
+            "segmentation network, no tags",
+        ]
         for numbers in steps.values():
             assert {"miou", "iou", "confusion", "images"} <= set(numbers)
     assert Image.open(finished / "contact_sheet.png").width > 500

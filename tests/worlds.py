@@ -12,6 +12,8 @@ from affinitynet.config import (
     ClassifierConfig,
     MaskConfig,
     PipelineConfig,
+    PredictConfig,
+    SegmenterConfig,
     WalkConfig,
 )
 from affinitynet.data.demo import draw_world
@@ -22,6 +24,8 @@ QUICK = PipelineConfig(
     affinity=AffinityConfig(epochs=1, batch_size=2, crop_size=64, precision="float32"),
     walk=WalkConfig(steps=16, alphas=(4.0, 8.0), precision="float32"),
     masks=MaskConfig(alpha=8.0, crf=False),
+    segmenter=SegmenterConfig(epochs=1, batch_size=2, crop_size=64, precision="float32"),
+    predict=PredictConfig(precision="float32"),
 )
 """Everything runs, nothing is learnt."""
 

@@ -27,7 +27,7 @@ Tags in, masks out: from photographs and the names of what is in them to pixel-a
 Start with `affinitynet demo`, then `affinitynet run --data DIR --work DIR`.
 """
 
-SECTIONS = ("classifier", "cams", "seeds", "affinity", "walk", "masks", "evaluate")
+SECTIONS = ("classifier", "cams", "seeds", "affinity", "walk", "masks", "segmenter", "predict", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Command:
 
 COMMANDS = {
     "run": Command(
-        "run every stage that is not finished yet, from tags to masks and their evaluation",
+        "run every stage that is not finished yet, from tags to masks, a segmentation network and their evaluation",
         (
             "check-data",
             "train-classifier",
@@ -50,6 +50,8 @@ COMMANDS = {
             "train-affinity",
             "random-walk",
             "make-masks",
+            "train-segmenter",
+            "segment",
             "evaluate",
         ),
         SECTIONS,
@@ -71,6 +73,11 @@ COMMANDS = {
         "--masks.threshold the kept walk is decided again in seconds",
         ("random-walk", "make-masks"),
         ("walk", "masks"),
+    ),
+    "train-segmenter": Command(
+        "train a segmentation network on the masks, for images without tags",
+        ("train-segmenter", "segment"),
+        ("segmenter", "predict"),
     ),
     "evaluate": Command(
         "measure every step against ground-truth masks and draw the contact sheet",

@@ -183,6 +183,47 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class SegmenterConfig(TrainConfig):
+    """Stage train-segmenter: masks -> segmenter.safetensors."""
+
+    architecture: str = "DeepLabV3Plus"
+    """Of segmentation-models-pytorch (DeepLabV3Plus, Unet, FPN ...), or LargeFOV, the paper's, on any --network."""
+    encoder: str = "lite"
+    """Its encoder: lite, another of segmentation-models-pytorch's, or for LargeFOV a --network name."""
+    start: Literal["imagenet", "classifier"] = "classifier"
+    """Weights the encoder starts from: ImageNet's, or those the classifier learnt from the tags."""
+    epochs: int = 6
+    batch_size: int = 8
+    min_scale: float = 0.8
+    """Shortest long side a training image is resized to, in crop sizes."""
+    max_scale: float = 2.0
+    """Longest long side a training image is resized to, in crop sizes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales = (self.min_scale, self.max_scale)
+        _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How the segmentation network labels images without tags."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes at which an image is labelled, each also mirrored; the probabilities are averaged."""
+    longest_side: int = 1024
+    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same."""
+    crf: bool = False
+    """Pass the probabilities through the dense CRF."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the network."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")
+        _require(self.longest_side >= 64, "longest_side", self.longest_side, "at least 64")
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Stage evaluate: masks and ground truth -> metrics.json."""
 
@@ -226,6 +267,10 @@ class PipelineConfig:
     """Random walk"""
     masks: MaskConfig = field(default_factory=MaskConfig)
     """Masks from the walked scores"""
+    segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    """Train the segmentation network on the masks"""
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    """Label images without tags"""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Evaluation"""
 

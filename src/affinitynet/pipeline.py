@@ -34,6 +34,7 @@ from affinitynet.stages.make_masks import make_masks, walk_images
 from affinitynet.stages.make_seeds import make_seeds
 from affinitynet.stages.train_affinity import train_affinity
 from affinitynet.stages.train_classifier import train_classifier
+from affinitynet.stages.train_segmenter import segment, train_segmenter
 from affinitynet.stages.tune import Tuning, tune
 from affinitynet.types import InputError, TaggedImage
 
@@ -47,6 +48,7 @@ class Stage:
         run: does the work that is still to be done.
         needs: stages whose artifacts it reads.
         settings: fields of :class:`PipelineConfig` that decide its result.
+        sees: stages whose artifacts it reads where there are any.
         outputs: what it writes, below the work folder.
         cheap: made again in seconds, so changed settings just make it again.
     """
@@ -57,6 +59,7 @@ class Stage:
     settings: tuple[str, ...]
     outputs: tuple[str, ...]
     cheap: bool = False
+    sees: tuple[str, ...] = ()
 
 
 def _training(network: str) -> tuple[str, str, str]:
@@ -77,6 +80,8 @@ STAGES = (
     Stage("train-affinity", train_affinity, ("make-seeds",), ("affinity",), _training("affinity")),
     Stage("random-walk", walk_images, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
     Stage("make-masks", make_masks, ("random-walk",), ("masks",), ("masks",), cheap=True),
+    Stage("train-segmenter", train_segmenter, ("make-masks",), ("segmenter",), _training("segmenter")),
+    Stage("segment", segment, ("train-segmenter",), ("predict",), ("segmented",), cheap=True),
     Stage(
         "evaluate",
         evaluate,
@@ -84,6 +89,7 @@ STAGES = (
         ("evaluate",),
         ("metrics.json", "contact_sheet.png"),
         cheap=True,
+        sees=("segment",),
     ),
 )
 
@@ -120,8 +126,8 @@ def run_pipeline(
     folder = WorkFolder(Path(work))
     folder.check_is_ours()
     context = _context(Path(data), folder, config or PipelineConfig(), device, workers, report)
-    fingerprints = _fingerprints(context)
     chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
+    fingerprints = _fingerprints(context, {stage.name for stage in chosen})
     _refuse_overwriting(context, fingerprints, chosen, force)
     _write_config(context, Path(data))
     for stage in chosen:
@@ -187,7 +193,7 @@ def _context(
         dataset=dataset,
         work=folder,
         config=replace(config, split=split, classes=dataset.classes),
-        device=_device(device),
+        device=choose_device(device),
         report=report or Reporter(folder.root / "log.txt"),
         split=split,
         evaluation_splits=dataset.evaluation_splits(),
@@ -195,7 +201,12 @@ def _context(
     )
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """Return the device of "auto", "cpu" or "cuda".
+
+    Raises:
+        InputError: there is no usable GPU for "cuda".
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -203,17 +214,19 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _fingerprints(context: Context) -> dict[str, str]:
-    """Return stage name -> digest of everything that decides its result."""
+def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
+    """Return stage name -> digest of everything that decides its result, once the ``planned`` stages have run."""
+    present = planned | {name for name, record in context.work.records().items() if record["finished"]}
     settings = to_dict(context.config)
     training, labelled = _facts(context.training_images), _facts(context.labelled_images)
-    images: dict[str, Any] = {"train-classifier": training, "train-affinity": training}
+    images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
     fingerprints: dict[str, str] = {}
     for stage in STAGES:
         facts = {
             "settings": {key: settings[key] for key in stage.settings},
             "images": images.get(stage.name, labelled),
             "needs": [fingerprints[name] for name in stage.needs],
+            "sees": [fingerprints[name] for name in stage.sees if name in present],
             "evaluated": context.evaluation_splits if stage.name in ("check-data", "evaluate") else (),
         }
         fingerprints[stage.name] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

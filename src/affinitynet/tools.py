@@ -13,6 +13,7 @@ from rich.console import Console
 from affinitynet.progress import Reporter
 from affinitynet.summary import tuning_table, tuning_verdict
 
+PREDICT_HELP = "label images without tags, by the segmentation network"
 TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
 REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
 EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
@@ -42,6 +43,45 @@ def add_computing(parser: ArgumentParser, force: bool = False) -> None:
 def names_of(text: str | None) -> tuple[str, ...] | None:
     """Split the value of --classes."""
     return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _predict_parser() -> ArgumentParser:
+    usage = "affinitynet predict IMAGE|FOLDER ... --out DIR --model WORK|FILE [--SETTING VALUE ...]"
+    parser = ArgumentParser(exit_on_error=False, usage=usage)
+    parser.description = (
+        "Label images without tags, by the segmentation network that the masks trained. (Images with tags are labelled "
+        "better by make-masks.) Masks that exist are left alone, so that the same command continues."
+    )
+    parser.add_argument("sources", nargs="+", help="Image files, and folders that are searched through.")
+    parser.add_argument("-o", "--out", type=str, required=True, help="Where masks/NAME.png go, with their sub-folders.")
+    model = "A work folder with a segmentation network, or its .safetensors file."
+    parser.add_argument("--model", type=str, required=True, help=model)
+    overlays = "Also write overlays/NAME.jpg: the image with its mask laid over."
+    parser.add_argument("--overlays", action="store_true", help=overlays)
+    scores = "Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first."
+    parser.add_argument("--scores", action="store_true", help=scores)
+    add_computing(parser)
+    return parser
+
+
+def _predict(values: Namespace, console: Console) -> int:
+    import torch
+
+    from affinitynet.pipeline import choose_device
+    from affinitynet.predict import predict_images
+
+    count = predict_images(
+        [Path(source) for source in values.sources],
+        Path(values.out),
+        Path(values.model),
+        overlays=values.overlays,
+        scores=values.scores,
+        device=str(choose_device(values.device)),
+        workers=values.workers or torch.get_num_threads(),
+        report=Reporter(console=console),
+    )
+    print(f"{count} images labelled: {Path(values.out) / 'masks'}")
+    return 0
 
 
 def _tune_parser() -> ArgumentParser:
@@ -151,6 +191,7 @@ def _convert(values: Namespace, console: Console) -> int:
 
 
 TOOLS = {
+    "predict": Tool(PREDICT_HELP, _predict_parser, _predict),
     "tune": Tool(TUNE_HELP, _tune_parser, _tune),
     "report": Tool(REPORT_HELP, _report_parser, _report),
     "export": Tool(EXPORT_HELP, _export_parser, _export),

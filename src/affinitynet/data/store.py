@@ -155,11 +155,11 @@ class WorkFolder:
         return self.root / "metrics.json"
 
     def artifact(self, kind: str, name: str) -> Path:
-        """Return the path of an image's ``cams``, ``seeds``, ``walks`` or ``masks``."""
-        return self.root / kind / f"{name}{'.png' if kind == 'masks' else '.npz'}"
+        """Return the path of an image's ``cams``, ``seeds``, ``walks``, ``masks`` or ``segmented``."""
+        return self.root / kind / f"{name}{'.png' if kind in ('masks', 'segmented') else '.npz'}"
 
     def weights(self, network: str) -> Path:
-        """Return the path of the ``classifier`` or ``affinity`` weights."""
+        """Return the path of the ``classifier``, ``affinity`` or ``segmenter`` weights."""
         return self.root / f"{network}.safetensors"
 
     def checkpoint(self, network: str) -> Path:

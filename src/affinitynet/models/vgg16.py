@@ -51,9 +51,9 @@ class VGG16(Backbone):
         self.frozen = [self.get_submodule(name) for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2")]
         self.freeze()
 
-    def enlarge_field(self) -> None:
-        """Dilate fc6 as AffinityNet has it."""
-        self.fc6.padding = self.fc6.dilation = (LARGE_FIELD, LARGE_FIELD)
+    def enlarge_field(self, dilation: int = LARGE_FIELD) -> None:
+        """Dilate fc6: by 4 as AffinityNet has it, by 12 as DeepLab-LargeFOV has it."""
+        self.fc6.padding = self.fc6.dilation = (dilation, dilation)
 
     def rectify(self, maps: Tensor) -> Tensor:
         """Return the root of the positive part: the released code flattens VGG-16's activation maps so."""

@@ -26,6 +26,7 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 
 CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
 WALK, WALK_CRF = "random walk", "random walk + CRF"
+SEGMENTER = "segmentation network, no tags"
 
 
 def evaluate(context: Context) -> None:
@@ -65,7 +66,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     return {
         CAM: {"threshold": context.config.evaluate.cam_threshold, **numbers[CAM]},
         BEST_CAM: {"threshold": best, **numbers[best]},
-        **{step: numbers[step] for step in (CAM_CRF, WALK, WALK_CRF) if step in numbers},
+        **{step: numbers[step] for step in (CAM_CRF, WALK, WALK_CRF, SEGMENTER) if step in numbers},
     }
 
 
@@ -81,6 +82,8 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
         yield threshold, np.where(strongest > threshold, foreground, 0)
     seeds = load_arrays(work.artifact("seeds", record.name))
     yield CAM_CRF, decide(torch.from_numpy(seeds["low"].astype(np.float32)), classes)
+    if (segmented := work.artifact("segmented", record.name)).exists():
+        yield SEGMENTER, np.asarray(Image.open(segmented))
     masks = np.asarray(Image.open(work.artifact("masks", record.name)))
     if not config.masks.crf:
         yield WALK, masks

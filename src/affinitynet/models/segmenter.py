@@ -1,0 +1,180 @@
+"""The segmentation network that the masks train (paper, section 4.4): an image in, no tags."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from affinitynet.models.backbone import Backbone
+from affinitynet.models.backbones import build_backbone, parameter_groups
+from affinitynet.models.lite import TIMM_NAME, Lite
+from affinitynet.models.vgg16 import VGG16
+from affinitynet.models.weights import fill, read_weights
+from affinitynet.types import InputError
+
+LARGEFOV = "LargeFOV"
+ATROUS = 12  # dilation of DeepLab-LargeFOV's fc6 and of ResNet-38's head
+ATROUS_CHANNELS = 512  # of ResNet-38's head
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    name: getattr(smp, name)
+    for name in (
+        "DeepLabV3Plus",
+        "DeepLabV3",
+        "Unet",
+        "UnetPlusPlus",
+        "FPN",
+        "PAN",
+        "PSPNet",
+        "Linknet",
+        "MAnet",
+        "UPerNet",
+    )
+}
+"""segmentation-models-pytorch's architectures that any of its encoders fits."""
+
+
+class Segmenter(nn.Module):
+    """A network that labels every pixel.
+
+    Args:
+        architecture: a key of ``ARCHITECTURES``, or "LargeFOV", the paper's: a classifier of the
+            backbone's last features with a large field of view.
+        encoder: for "LargeFOV" a backbone's name; else "lite" or an encoder of
+            segmentation-models-pytorch, with random weights.
+        classes: the C class names; background is label 0.
+
+    Raises:
+        InputError: an unknown architecture or encoder.
+
+    Example:
+        >>> model = Segmenter("LargeFOV", "lite", ["cat", "dog"]).eval()
+        >>> tuple(model(torch.zeros(1, 3, 40, 56)).shape)
+        (1, 3, 40, 56)
+    """
+
+    def __init__(self, architecture: str, encoder: str, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.settings = {"architecture": architecture, "encoder": encoder, "classes": list(classes)}
+        self.classes = tuple(classes)
+        labels = len(self.classes) + 1
+        if architecture == LARGEFOV:
+            backbone = build_backbone(encoder)
+            self.network: nn.Module = LargeFOV(backbone, labels)
+            self.mean, self.std = backbone.mean, backbone.std
+            self.multiple, self.smallest = 1, 1
+        else:
+            self.network = _smp_network(architecture, encoder, labels)
+            self.mean, self.std = Lite.mean, Lite.std
+            self.multiple, self.smallest = 32, 128
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part that starts from pretrained weights."""
+        return self.network.get_submodule("encoder")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first."""
+        height, width = x.shape[2:]
+        if self.training and len(x) == 1:
+            return self(torch.cat([x, x]))[:1]  # BatchNorm cannot tell a statistic from one pooled value
+        padded = F.pad(x, (0, self._missing(width), 0, self._missing(height)))
+        logits = self.network(padded).float()
+        if logits.shape[2:] != padded.shape[2:]:
+            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
+        return logits[:, :, :height, :width]
+
+    def _missing(self, side: int) -> int:
+        """Return how many pixels a side lacks of one the architecture takes."""
+        return max(self.smallest - side, -side % self.multiple)
+
+    def train(self, mode: bool = True) -> Segmenter:
+        """Switch dropout and the like; the encoder's BatchNorm keeps its statistics, as in the other stages."""
+        super().train(mode)
+        for module in self.encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def parameter_groups(self) -> list[dict]:
+        """Return the optimiser's groups; all but the encoder is new."""
+        known = {id(module) for module in self.encoder.modules()}
+        new = [m for m in self.network.modules() if id(m) not in known and not list(m.children())]
+        return parameter_groups(self.network, new)
+
+    @classmethod
+    def load(cls, path: Path) -> Segmenter:
+        """Read a segmenter from its safetensors file, in eval mode.
+
+        Raises:
+            InputError: the file is no segmenter.
+        """
+        found = read_weights(path)
+        if "architecture" not in found.settings:
+            raise InputError(f"{path}: holds no segmentation network; name a segmenter.safetensors")
+        model = cls(found.settings["architecture"], found.settings["encoder"], found.settings["classes"])
+        fill(model, found.state, str(path))
+        return model.eval()
+
+
+class LargeFOV(nn.Module):
+    """Label scores from a backbone's last features, as DeepLab-LargeFOV does.
+
+    VGG-16's fc6 is dilated by 12 and its last features classified (Chen et al., ICLR 2015); other
+    backbones get two 3x3 convolutions dilated by 12, as Wu et al. (2016) give ResNet-38.
+    """
+
+    def __init__(self, backbone: Backbone, labels: int) -> None:
+        super().__init__()
+        self.encoder = backbone
+        channels = backbone.channels[-1]
+        if isinstance(backbone, VGG16):
+            backbone.enlarge_field(ATROUS)
+            self.head: nn.Module = nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(channels, labels, 1))
+        else:
+            self.head = nn.Sequential(
+                nn.Conv2d(channels, ATROUS_CHANNELS, 3, padding=ATROUS, dilation=ATROUS),
+                nn.ReLU(),
+                nn.Conv2d(ATROUS_CHANNELS, labels, 3, padding=ATROUS, dilation=ATROUS),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x)[-1])
+
+
+def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
+    if architecture not in ARCHITECTURES:
+        nearest = difflib.get_close_matches(architecture, [*ARCHITECTURES, LARGEFOV], n=1, cutoff=0.0)
+        raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {nearest[0]}?")
+    name = f"tu-{TIMM_NAME}" if encoder == "lite" else encoder
+    try:
+        return ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(
+            f"--segmenter.encoder {encoder}: segmentation-models-pytorch cannot build {architecture} on it ({reason}); "
+            "choose lite, resnet34 or another of its encoders"
+        ) from None
+
+
+def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
+    """Give a segmenter's encoder the weights of a backbone of the same network.
+
+    Raises:
+        InputError: the encoder is another network.
+    """
+    state = backbone.state_dict()
+    if segmenter.settings["architecture"] != LARGEFOV:  # there the encoder is timm's network in other wrapping
+        state = {f"model.{key.removeprefix('network.')}": value for key, value in state.items()}
+    wanted = segmenter.encoder.state_dict()
+    if missing := set(wanted) - set(state):
+        raise InputError(
+            f"--segmenter.encoder {segmenter.settings['encoder']}: is not the network of --network, so that it cannot "
+            f"start from its weights (no {min(missing)}); choose --segmenter.start imagenet"
+        )
+    segmenter.encoder.load_state_dict({key: state[key] for key in wanted})

@@ -1,0 +1,105 @@
+"""Masks of images without tags, from files and folders of any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from affinitynet.data.images import EXTENSIONS, load_image
+from affinitynet.data.store import atomic_file, save_arrays, save_mask
+from affinitynet.engine import for_each_image
+from affinitynet.progress import Reporter
+from affinitynet.segmentation import SegmentationPredictor, labels_at
+from affinitynet.stages.contact_sheet import overlay_mask
+from affinitynet.types import InputError
+
+
+def predict_images(
+    sources: Sequence[Path],
+    out: Path,
+    model: Path,
+    *,
+    overlays: bool = False,
+    scores: bool = False,
+    device: str = "cpu",
+    workers: int = 1,
+    report: Reporter | None = None,
+) -> int:
+    """Label images and write ``out/masks/NAME.png``.
+
+    Names and sub-folders are kept. Images whose mask is there already are left alone, so that an
+    interrupted call is continued by the same call.
+
+    Args:
+        sources: image files, and folders that are searched through.
+        out: where masks go, with ``overlays/NAME.jpg`` and ``scores/NAME.npz`` if asked for.
+        model: a work folder, or a segmentation network's safetensors file.
+        overlays: also write the images with their masks laid over.
+        scores: also write probabilities float16 [C + 1, h, w], background first.
+        device: "cpu" or "cuda".
+        workers: images in work at the same time.
+        report: shows progress.
+
+    Returns:
+        The number of images labelled.
+
+    Raises:
+        InputError: a source is missing or no image, or there is no model.
+    """
+    images = find_images(sources)
+    predictor = SegmentationPredictor.load(model, device)
+
+    def label(name: str) -> None:
+        image = load_image(images[name])
+        found = predictor.scores(image)
+        mask = labels_at(found, image.shape[:2])
+        if scores:
+            save_arrays(out / "scores" / f"{name}.npz", scores=found.cpu().numpy().astype(np.float16))
+        if overlays:
+            with atomic_file(out / "overlays" / f"{name}.jpg") as file:
+                Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
+        save_mask(out / "masks" / f"{name}.png", mask)  # last: an image with a mask is finished
+
+    missing = [name for name in images if not (out / "masks" / f"{name}.png").exists()]
+    for_each_image(label, missing, total=len(images), workers=workers, report=report or Reporter(), label="predict")
+    return len(missing)
+
+
+def find_images(sources: Sequence[Path]) -> dict[str, Path]:
+    """Return name -> image of all files named and all below the folders named.
+
+    A name is the path below the folder without its suffix; with it where two differ in nothing else.
+
+    Raises:
+        InputError: a source is missing, or no image is found.
+
+    Example:
+        >>> find_images([])
+        Traceback (most recent call last):
+        affinitynet.types.InputError: no image to label; name image files or folders that hold some
+    """
+    found: list[tuple[Path, Path]] = []
+    for source in sources:
+        if source.is_dir():
+            files = (path for path in sorted(source.rglob("*")) if path.suffix.lower() in EXTENSIONS)
+            found += [(path.relative_to(source), path) for path in files if path.is_file()]
+        elif source.is_file():
+            found.append((Path(source.name), source))
+        else:
+            raise InputError(f"{source}: no such file or folder; name images or folders of images")
+    if not found:
+        raise InputError("no image to label; name image files or folders that hold some")
+    stems = Counter(relative.with_suffix("") for relative, _ in found)
+    images: dict[str, Path] = {}
+    for relative, path in found:
+        name = (relative if stems[relative.with_suffix("")] > 1 else relative.with_suffix("")).as_posix()
+        if name in images:
+            raise InputError(
+                f"{path} and {images[name]}: would both be labelled as {name}; label them into two folders"
+            )
+        images[name] = path
+    return images

@@ -1,0 +1,99 @@
+"""Stage 5: masks -> segmentation network (paper, section 4.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from affinitynet.config import SegmenterConfig
+from affinitynet.data.images import load_image
+from affinitynet.data.store import WorkFolder, save_mask, save_weights
+from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
+from affinitynet.engine import Sample, fit, for_each_image
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.segmenter import Segmenter, start_from
+from affinitynet.segmentation import SegmentationPredictor
+from affinitynet.stages.context import Context, start_backbone
+from affinitynet.types import IGNORE, TaggedImage
+
+
+@dataclass(frozen=True)
+class SegmenterSamples:
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S, S], 255 outside the image.
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    work: WorkFolder
+    config: SegmenterConfig
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, index: int) -> Sample:
+        record, crop = self.records[index], self.config.crop_size
+        image = load_image(record.path)
+        with Image.open(self.work.artifact("masks", record.name)) as file:
+            picture = file.copy()
+        shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
+        factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])
+        size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
+        mask = np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
+        pixels = normalise(jitter_colours(to_tensor(resize(image, (size[0], size[1])))), self.mean, self.std)
+        # The canvas around a small image is 0, so labels are held below 0 until they are cropped.
+        below = torch.from_numpy(mask.astype(np.int64))[None] - IGNORE
+        pixels, below = random_flip(*random_crop(crop, pixels, below))
+        return pixels, below[0] + IGNORE
+
+
+def train_segmenter(context: Context) -> None:
+    """Train the segmentation network on the masks of the training split and write ``segmenter.safetensors``."""
+    config, records = context.config.segmenter, context.training_images
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.config.seed)
+        model = Segmenter(config.architecture, config.encoder, context.dataset.classes)
+        if config.start == "classifier":
+            start_from(model, TagClassifier.load(context.work.weights("classifier")).backbone)
+        else:
+            start_from(model, start_backbone(context.config))
+    fit(
+        model,
+        SegmenterSamples(records, context.work, config, model.mean, model.std),
+        len(records),
+        _loss,
+        config,
+        seed=context.config.seed,
+        device=context.device,
+        checkpoint=context.work.checkpoint("segmenter"),
+        losses=context.work.losses("segmenter"),
+        report=context.report,
+        label="train-segmenter",
+    )
+    save_weights(context.work.weights("segmenter"), model.state_dict(), model.settings)
+    context.work.checkpoint("segmenter").unlink(missing_ok=True)
+
+
+def _loss(model: nn.Module, batch: Sample) -> Tensor:
+    images, labels = batch
+    return F.cross_entropy(model(images), labels, ignore_index=IGNORE)
+
+
+def segment(context: Context) -> None:
+    """Write ``segmented/NAME.png`` of every image of the evaluation splits; the tags are not looked at."""
+    model = Segmenter.load(context.work.weights("segmenter"))
+    predictor = SegmentationPredictor(model, context.config.predict, context.device)
+    records = {r.name: r for split in context.evaluation_splits for r in context.dataset.split(split)}
+    missing = [r for r in records.values() if not context.work.artifact("segmented", r.name).exists()]
+    for_each_image(
+        lambda r: save_mask(context.work.artifact("segmented", r.name), predictor.predict(load_image(r.path))),
+        missing,
+        total=len(records),
+        workers=context.workers,
+        report=context.report,
+        label="segment",
+    )
