@@ -210,7 +210,7 @@ def test_there_are_many_cases():
         (["run", "--work", "w", "--classifer.epochs", "3"], "did you mean --classifier.epochs?"),
         (["run", "--work", "w", "--walk.beta", "much"], "walk.beta"),
         (["run", "--work", "w", "--walk.beta", "-1"], "must be above 0"),
-        (["run", "--work", "w", "--network", "vgg99"], "--network vgg99: unknown network"),
+        (["run", "--work", "w", "--network", "vgg99"], "vgg99: unknown network or preset"),
         (["run", "--work", "w", "--config", "absent.yaml"], "absent.yaml"),
         (["run", "--work", "w", "--device", "tpu"], "device"),
     ],

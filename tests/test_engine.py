@@ -2,7 +2,9 @@
 
 import csv
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from torch import nn
 from affinitynet.config import TrainConfig
 from affinitynet.engine import RandomSamples, ShuffledSteps, fit, for_each_image
 from affinitynet.models.backbones import parameter_groups
+from affinitynet.presets import PRESETS
 from affinitynet.progress import Reporter
 from affinitynet.types import InputError, TaggedImage
 
@@ -102,6 +105,66 @@ def test_the_schedule_is_poly_and_groups_have_their_factors(tmp_path):
     with (tmp_path / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [0, 0, 1, 1, 2, 2]
+
+
+class Released(nn.Linear):
+    """The tiny problem on which the released code's optimiser was recorded: y = tanh(x w^T + b)."""
+
+    def parameter_groups(self):
+        return [
+            {"params": [self.weight], "factor": 1, "decays": True},
+            {"params": [self.bias], "factor": 2, "decays": False},
+        ]
+
+    def forward(self, x):
+        return torch.tanh(super().forward(x))
+
+
+def test_six_steps_of_the_released_optimiser(tmp_path):
+    golden = np.load(Path(__file__).parent / "golden" / "optimizer.npz")
+    model = Released(4, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.from_numpy(golden["initial_weight"]))
+        model.bias.copy_(torch.from_numpy(golden["initial_bias"]))
+    losses, norms = [], []
+
+    def loss(model, batch):
+        value = ((model(batch[0]) - 0.3) ** 2).mean()
+        losses.append(value.item())
+        norms.append([model.weight.norm().item(), model.bias.norm().item()])
+        if len(losses) == 7:
+            raise KeyboardInterrupt  # the recording ends after six of the schedule's eight steps
+        return value
+
+    # The paper's presets carry these numbers: the weight decay is the momentum as well.
+    paper = PRESETS["resnet38"].classifier
+    config = TrainConfig(
+        epochs=8,
+        batch_size=5,
+        learning_rate=paper.learning_rate,
+        weight_decay=paper.weight_decay,
+        momentum=paper.momentum,
+        precision="float32",
+    )
+    inputs = torch.from_numpy(golden["inputs"])
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            lambda index: (inputs[index],),
+            len(inputs),
+            loss,
+            config,
+            seed=0,
+            device=torch.device("cpu"),
+            checkpoint=tmp_path / "c.safetensors",
+            losses=tmp_path / "losses.csv",
+            report=Reporter(),
+            label="released",
+        )
+    np.testing.assert_allclose(losses[:6], golden["trajectory"][:, 0], rtol=1e-6)
+    np.testing.assert_allclose(norms[1:], golden["trajectory"][:, 3:], rtol=1e-6)
+    np.testing.assert_allclose(model.weight.detach(), golden["final_weight"], atol=1e-6)
+    np.testing.assert_allclose(model.bias.detach(), golden["final_bias"], atol=1e-6)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_cure(tmp_path):

@@ -9,12 +9,12 @@ from affinitynet.presets import DEMO
 SMALL_DEMO = replace(
     DEMO,
     classifier=replace(DEMO.classifier, epochs=12),
-    affinity=replace(DEMO.affinity, epochs=8, crop_size=160),
+    affinity=replace(DEMO.affinity, epochs=8, crop_size=128),
 )
 
 
 def test_the_walk_beats_the_maps_it_starts_from(tmp_path):
-    draw_world(tmp_path / "data", train=64, val=16)
+    draw_world(tmp_path / "data", train=40, val=8)
     metrics = run_pipeline(tmp_path / "data", tmp_path / "work", SMALL_DEMO)
     for steps in metrics.values():
         miou = {step: numbers["miou"] for step, numbers in steps.items()}
