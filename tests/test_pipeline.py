@@ -132,13 +132,31 @@ def test_force_makes_the_affected_stages_again(world, finished, tmp_path):
 
 def test_another_threshold_re_makes_masks_without_walking_again(world, finished, tmp_path):
     work = copied(finished, tmp_path / "w")
-    walks, masks = snapshot(work / "walks"), snapshot(work / "masks")
-    times = {p: p.stat().st_mtime_ns for p in (work / "walks").iterdir()}
+    walks, masks, segmenter = snapshot(work / "walks"), snapshot(work / "masks"), work / "segmenter.safetensors"
+    times = {p: p.stat().st_mtime_ns for p in [*(work / "walks").iterdir(), segmenter]}
     for changed in (MaskConfig(alpha=4.0), MaskConfig(alpha=8.0, threshold=0.01)):
-        run_pipeline(world, work, replace(QUICK, masks=changed), workers=1)
+        other = replace(QUICK, masks=changed)
+        run_pipeline(world, work, other, workers=1, stages=["random-walk", "make-masks"])
         assert snapshot(work / "walks") == walks
         assert snapshot(work / "masks") != masks
-    assert times == {p: p.stat().st_mtime_ns for p in (work / "walks").iterdir()}
+        metrics = run_pipeline(world, work, other, workers=1, stages=["evaluate"])
+        assert "segmentation network, no tags" not in metrics["val"]  # it was trained on other masks
+    assert times == {p: p.stat().st_mtime_ns for p in times}
+
+
+def test_a_segmentation_network_of_other_masks_is_trained_again_only_if_asked(world, finished, tmp_path):
+    work = copied(finished, tmp_path / "w")
+    other = replace(QUICK, masks=MaskConfig(alpha=4.0))
+    with pytest.raises(InputError, match=r"masks\.alpha: 8\.0 -> 4\.0.*--force to make again: .*train-segmenter"):
+        run_pipeline(world, work, other, workers=1)
+    before = segmenter_of(work)
+    metrics = run_pipeline(world, work, other, workers=1, force=True)
+    assert "segmentation network, no tags" in metrics["val"]
+    assert segmenter_of(work) != before
+
+
+def segmenter_of(work):
+    return (work / "segmenter.safetensors").read_bytes()
 
 
 def test_a_stage_alone_names_what_it_needs(world, tmp_path):

@@ -216,17 +216,21 @@ def choose_device(name: str) -> torch.device:
 
 def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
     """Return stage name -> digest of everything that decides its result, once the ``planned`` stages have run."""
-    present = planned | {name for name, record in context.work.records().items() if record["finished"]}
+    records = context.work.records()
     settings = to_dict(context.config)
     training, labelled = _facts(context.training_images), _facts(context.labelled_images)
     images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
     fingerprints: dict[str, str] = {}
+
+    def will_be_there(name: str) -> bool:
+        record = records.get(name, {})
+        return name in planned or (record.get("finished", False) and record["fingerprint"] == fingerprints[name])
+
     for stage in STAGES:
         facts = {
             "settings": {key: settings[key] for key in stage.settings},
             "images": images.get(stage.name, labelled),
-            "needs": [fingerprints[name] for name in stage.needs],
-            "sees": [fingerprints[name] for name in stage.sees if name in present],
+            "needs": [fingerprints[name] for name in (*stage.needs, *filter(will_be_there, stage.sees))],
             "evaluated": context.evaluation_splits if stage.name in ("check-data", "evaluate") else (),
         }
         fingerprints[stage.name] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -240,12 +244,22 @@ def _facts(records: Iterable[TaggedImage]) -> list:
 def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool) -> None:
     """Check that the folder's stages fit the settings; forget those that may be made again.
 
+    A dear stage that is neither chosen nor needed now stays as it is, with the fingerprint it was
+    made under: other masks leave the segmentation network alone until it is to be trained again.
+
     Raises:
         InputError: a dear stage was made under other settings, or a stage that is needed is not
             finished; nothing has been touched then.
     """
     records = context.work.records()
-    changed = [s for s in STAGES if s.name in records and records[s.name]["fingerprint"] != fingerprints[s.name]]
+    concerned = _with_needs(chosen)
+    changed = [
+        stage
+        for stage in STAGES
+        if stage.name in records
+        and records[stage.name]["fingerprint"] != fingerprints[stage.name]
+        and (stage.cheap or stage.name in concerned)
+    ]
     if not force and not all(stage.cheap for stage in changed):
         raise InputError(
             f"--work {context.work.root}: was made with another configuration ({_what_changed(context)}); "
@@ -261,6 +275,15 @@ def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: 
             )
     for stage in changed:
         context.work.forget(stage.name, stage.outputs)
+
+
+def _with_needs(chosen: Sequence[Stage]) -> set[str]:
+    """Return the names of stages and of all that they build on."""
+    names = {stage.name for stage in chosen}
+    for stage in reversed(STAGES):
+        if stage.name in names:
+            names.update(stage.needs)
+    return names
 
 
 def _what_changed(context: Context) -> str:

@@ -1,0 +1,99 @@
+"""The segmentation network on the walk's masks against the same network on hand-drawn ones.
+
+    python benchmarks/segmenter.py --work WORK [--drawn train] [--split val]
+
+``WORK`` is a finished work folder. The same network, recipe and number of steps train again on the
+ground-truth masks of split ``--drawn`` alone; both are measured on ``--split``, without tags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import show, table
+from PIL import Image
+from rich.table import Table
+from torch import Tensor
+
+from affinitynet.config import PipelineConfig, read_config, stored_data
+from affinitynet.data.datasets import Dataset, open_dataset
+from affinitynet.data.images import load_image
+from affinitynet.data.store import WorkFolder, save_mask
+from affinitynet.ops.metrics import confusion_matrix, mean_iou
+from affinitynet.progress import Reporter
+from affinitynet.segmentation import SegmentationPredictor
+from affinitynet.stages.context import Context
+from affinitynet.stages.train_segmenter import train_segmenter
+from affinitynet.types import TaggedImage
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--drawn", default="train")
+    parser.add_argument("--split", default="val")
+    arguments = parser.parse_args()
+    work = WorkFolder(arguments.work)
+    config = read_config(work.config_file, PipelineConfig())
+    dataset = open_dataset(Path(stored_data(work.config_file) or ""), config.classes)
+    drawn, measured = dataset.split(arguments.drawn), dataset.split(arguments.split)
+    steps = config.segmenter.epochs * (len(dataset.split(config.split)) // config.segmenter.batch_size)
+    epochs = round(steps / (len(drawn) // config.segmenter.batch_size))
+    result = table("Segmentation network", f"mIoU on {arguments.split} ({len(measured)} images)", "%")
+    _row(result, "the walk's masks, with tags", dataset, measured, lambda r: _read(work.artifact("masks", r.name)))
+    ours = SegmentationPredictor.load(arguments.work)
+    label = f"network on the walk's masks of {config.split}, no tags"
+    tagged = _row(result, label, dataset, measured, lambda r: ours.predict(load_image(r.path)))
+    with tempfile.TemporaryDirectory() as folder:
+        _train_on_drawn(WorkFolder(Path(folder)), work, dataset, config, arguments.drawn, epochs)
+        theirs = SegmentationPredictor.load(Path(folder) / "segmenter.safetensors")
+        theirs = SegmentationPredictor(theirs.model, config.predict)
+        label = f"same network on the {len(drawn)} drawn masks of {arguments.drawn}, {epochs} epochs"
+        supervised = _row(result, label, dataset, measured, lambda r: theirs.predict(load_image(r.path)))
+    result.add_row("ratio of tags to drawn masks", f"{100 * tagged / supervised:.1f}")
+    show(result)
+
+
+def _train_on_drawn(
+    own: WorkFolder, work: WorkFolder, dataset: Dataset, config: PipelineConfig, split: str, epochs: int
+) -> None:
+    """Train in folder ``own`` as ``train-segmenter`` does, on ground truth in place of the walk's masks."""
+    own.weights("classifier").symlink_to(work.weights("classifier").resolve())
+    for record in dataset.split(split):
+        save_mask(own.artifact("masks", record.name), dataset.mask(record))
+    settings = replace(config, segmenter=replace(config.segmenter, epochs=epochs))
+    cpu, threads = torch.device("cpu"), torch.get_num_threads()
+    train_segmenter(Context(dataset, own, settings, cpu, Reporter(), split, (), threads))
+
+
+def _row(
+    result: Table,
+    label: str,
+    dataset: Dataset,
+    records: tuple[TaggedImage, ...],
+    predict: Callable[[TaggedImage], np.ndarray],
+) -> float:
+    labels = len(dataset.classes) + 1
+    pairs = ((predict(record), dataset.mask(record)) for record in records)
+    matrices = [confusion_matrix(_tensor(found), _tensor(truth), labels) for found, truth in pairs]
+    miou = mean_iou(torch.stack(matrices).sum(0))[0]
+    result.add_row(label, f"{100 * miou:.1f}")
+    return miou
+
+
+def _tensor(mask: np.ndarray) -> Tensor:
+    return torch.from_numpy(mask.astype(np.int64))
+
+
+def _read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+if __name__ == "__main__":
+    main()
