@@ -192,7 +192,7 @@ class SegmenterConfig(TrainConfig):
     """Its encoder: lite, another of segmentation-models-pytorch's, or for LargeFOV a --network name."""
     start: Literal["imagenet", "classifier"] = "classifier"
     """Weights the encoder starts from: ImageNet's, or those the classifier learnt from the tags."""
-    epochs: int = 6
+    epochs: int = 4
     batch_size: int = 8
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes."""

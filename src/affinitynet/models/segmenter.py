@@ -163,14 +163,15 @@ def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
 
 
 def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
-    """Give a segmenter's encoder the weights of a backbone of the same network.
+    """Give a segmenter's encoder the weights of a backbone of the same network, and freeze what the backbone freezes.
 
     Raises:
         InputError: the encoder is another network.
     """
-    state = backbone.state_dict()
+    state, trained = backbone.state_dict(), {name: p.requires_grad for name, p in backbone.named_parameters()}
     if segmenter.settings["architecture"] != LARGEFOV:  # there the encoder is timm's network in other wrapping
         state = {f"model.{key.removeprefix('network.')}": value for key, value in state.items()}
+        trained = {f"model.{key.removeprefix('network.')}": value for key, value in trained.items()}
     wanted = segmenter.encoder.state_dict()
     if missing := set(wanted) - set(state):
         raise InputError(
@@ -178,3 +179,5 @@ def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
             f"start from its weights (no {min(missing)}); choose --segmenter.start imagenet"
         )
     segmenter.encoder.load_state_dict({key: state[key] for key in wanted})
+    for name, parameter in segmenter.encoder.named_parameters():
+        parameter.requires_grad_(trained[name])
