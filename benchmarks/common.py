@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,15 +49,19 @@ def peak_megabytes(prepare: Callable[..., Call], *arguments: object) -> float:
 
 
 def _rise(prepare: Callable[..., Call], arguments: tuple) -> float:
-    import resource
-
     call = prepare(*arguments)
     torch.ones(8) @ torch.ones(8)  # the libraries' own buffers
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_resident_kilobytes()
     result = call()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = _peak_resident_kilobytes()
     del result
-    return (after - before) / 2 ** (20 if sys.platform == "darwin" else 10)
+    return (after - before) / 2**10
+
+
+def _peak_resident_kilobytes() -> int:
+    """The high-water mark of this program alone: getrusage's would count what its parent had, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def thread_counts() -> list[int]:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
     "tools": BASE | {"convert", "exports", "pipeline", "predict", "progress", "report", "summary"},
-    "cli": BASE | {"config", "data", "pipeline", "presets", "progress", "summary", "tools"},
+    "cli": BASE | {"config", "data", "memory", "pipeline", "presets", "progress", "summary", "tools"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere
 }

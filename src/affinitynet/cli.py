@@ -16,6 +16,7 @@ from rich.console import Console
 from affinitynet import __version__
 from affinitynet.config import PipelineConfig, one_line, read_config, stored_data, to_dict
 from affinitynet.data.store import WorkFolder
+from affinitynet.memory import keep_freed_memory
 from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
 from affinitynet.summary import quality_table, time_table
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 2 wrong input, 1 anything else."""
     console = Console(stderr=True)
     arguments = list(sys.argv[1:] if argv is None else argv)
+    keep_freed_memory()
     try:
         return _main(arguments, console)
     except InputError as error:

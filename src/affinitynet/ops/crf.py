@@ -65,20 +65,18 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
     if scores.shape[-3] == 1 or not scores.numel():
         return torch.ones_like(scores, dtype=torch.float32)
     height, width = image.shape[:2]
-    problems = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).permute(2, 0, 1)  # [N, B, L]
-    logits = problems.clamp(FLOOR, 1).log()
-    # Only differences against label 0 matter, and the messages of all labels sum to the kernel's row
-    # sums, so label 0 is never filtered: half the work where there are two.
-    unary = (logits[..., 1:] - logits[..., :1]).contiguous()
+    logits = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).clamp(FLOOR, 1).log_()  # [B, L, N]
+    # Only differences against label 0 matter. Filtering Q_l - Q_0 = Q_l + sum_j Q_j - 1 instead of every
+    # label halves the work where there are two, and keeps labels that are equal exactly equal.
+    unary = (logits[:, 1:] - logits[:, :1]).permute(2, 0, 1).contiguous()  # [N, B, L - 1]
     q = _softmax_against_first(unary)
     kernels = _kernels(image, params)
-    for lattice, weight in kernels:
-        unary = unary - weight * lattice.row_sums[:, :, None]
     for _ in range(params.iterations):
-        message = torch.zeros_like(q)
+        advantage = (q + q.sum(2, keepdim=True) - 1).flatten(1)
+        logits = unary.flatten(1)
         for lattice, weight in kernels:
-            message.add_(lattice(q.flatten(1)).view_as(q), alpha=weight)
-        q = _softmax_against_first(unary + message + message.sum(2, keepdim=True))
+            logits = lattice.filter_onto(logits, advantage, weight)
+        q = _softmax_against_first(logits.view_as(q))
     full = torch.cat([1 - q.sum(2, keepdim=True), q], dim=2).clamp_(0, 1)
     return full.permute(1, 2, 0).reshape(*scores.shape[:-2], height, width)
 

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+POINTS_AT_A_TIME = 16384  # whose intermediate results stay in a core's cache
 NORMALISATION_FLOOR = 1e-20  # of pydensecrf: keeps an empty neighbourhood from dividing by zero
 
 
@@ -23,9 +24,6 @@ class PermutohedralLattice:
 
     Args:
         features: float32 [d, N], in units of the Gaussian's standard deviation.
-
-    Attributes:
-        row_sums: float32 [N, 1], the filter's answer to ones.
 
     Raises:
         ValueError: the features span too many lattice cells to number them.
@@ -41,31 +39,38 @@ class PermutohedralLattice:
         keys, strides, vertex, weight = _enclosing_vertices(features)
         # int32 indices: half the bytes, and twice the speed, of int64 ones.
         crossing = torch.arange(0, vertex.numel() + 1, dimension + 1, dtype=torch.int32, device=vertex.device)
-        by_vertex, order = vertex.flatten().sort(stable=True)
-        splat_rows = torch.searchsorted(by_vertex, torch.arange(len(keys) + 1, device=vertex.device)).int()
-        splat_columns = (order // (dimension + 1)).int()
+        order = vertex.flatten().argsort(stable=True)
+        crowd = torch.bincount(vertex.flatten(), minlength=len(keys)).cumsum(0)
+        splat_rows = torch.cat([crowd.new_zeros(1), crowd]).int()
+        splat_points = torch.div(order.int(), dimension + 1, rounding_mode="floor")
+        splat_weight = weight.flatten().index_select(0, order)
 
-        def matrices(scale: Tensor) -> tuple[Tensor, Tensor]:
-            scaled = (weight * scale).flatten()
-            return (
-                _csr(splat_rows, splat_columns, scaled[order], (len(keys), points)),
-                _csr(crossing, vertex.flatten(), scaled, (points, len(keys))),
-            )
+        def set_matrices(scale: Tensor) -> None:
+            values = splat_weight * scale.index_select(0, splat_points)
+            self._splat = _csr(splat_rows, splat_points, values, (len(keys), points))
+            values = (weight * scale[:, None]).flatten()
+            self._slice = _csr(crossing, vertex.flatten(), values, (points, len(keys)))
 
         self._blurs = _blur_matrices(keys, strides)
         ones = features.new_ones(points, 1)
-        self._splat, self._slice = matrices(ones)
+        set_matrices(ones[:, 0])
         attenuation = 1 / (1 + 2.0**-dimension)
         norm = 1 / torch.sqrt(self(ones) * attenuation + NORMALISATION_FLOOR)
-        self._splat, self._slice = matrices(norm * math.sqrt(attenuation))
-        self.row_sums = self(ones)
+        set_matrices(norm[:, 0] * math.sqrt(attenuation))
 
     def __call__(self, values: Tensor) -> Tensor:
         """Filter float32 [N, C] to float32 [N, C]."""
-        blurred = self._splat @ values
+        return self._slice @ self._blurred(values)
+
+    def filter_onto(self, total: Tensor, values: Tensor, factor: float) -> Tensor:
+        """Return ``total`` + ``factor`` x filter(``values``), all float32 [N, C]."""
+        return torch.addmm(total, self._slice, self._blurred(values), alpha=factor)
+
+    def _blurred(self, values: Tensor) -> Tensor:
+        vertices = self._splat @ values
         for blur in self._blurs:
-            blurred = blur @ blurred
-        return self._slice @ blurred
+            vertices = blur @ vertices
+        return vertices
 
 
 def _enclosing_vertices(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -77,18 +82,35 @@ def _enclosing_vertices(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
         barycentric weights float32 [N, d + 1].
     """
     elevated = _elevate(features)
+    size, points = elevated.shape
+    strides, lowest = _key_strides(elevated)
+    simplex = torch.empty(points, dtype=torch.int64, device=features.device)
+    weight = features.new_empty(points, size)
+    step = POINTS_AT_A_TIME if features.device.type == "cpu" else points
+    for start in range(0, points, step):
+        part = slice(start, start + step)
+        origin, rank, weight[part] = _enclosing_simplex(elevated[:, part])
+        simplex[part] = strides @ (origin - lowest + rank)[:-1]
+    keys, vertex = _number_vertices(simplex, strides)
+    return keys, strides, vertex, weight
+
+
+def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the simplex around each of [d + 1, N] points: its origin and ranks, int64, and the weights [N, d + 1]."""
     size = len(elevated)
-    nearest = torch.round(elevated / size)  # half to even, as the reference rounds
+    scaled = elevated / size
+    nearest = scaled.round()  # half to even, as the reference rounds
     rank = _descending_rank(elevated - nearest * size)
     rank += nearest.sum(0).int()  # off the plane by this many steps: wrap around
     wrapped = (rank < 0).int() - (rank >= size).int()
     rank += size * wrapped
     nearest += wrapped
-    offset = elevated / size - nearest
-    by_rank = torch.zeros_like(offset).scatter_(0, size - 1 - rank.long(), offset)
+    offset = scaled.sub_(nearest)
+    places = rank.long()
+    by_rank = torch.empty_like(offset).scatter_(0, size - 1 - places, offset)
     weight = by_rank - by_rank.roll(1, dims=0)
     weight[0] += 1
-    return *_number_vertices(nearest[:-1].long() * size, rank[:-1].long()), weight.T.contiguous()
+    return nearest.long() * size, places, weight.T
 
 
 def _elevate(features: Tensor) -> Tensor:
@@ -117,7 +139,21 @@ def _descending_rank(values: Tensor) -> Tensor:
     return rank
 
 
-def _number_vertices(origin: Tensor, rank: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _key_strides(elevated: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int64 [d] that pack the keys around points [d + 1, N] into single integers, and what is subtracted first.
+
+    The room on both sides keeps the keys of vertices and of their neighbours apart too.
+    """
+    size = len(elevated)
+    lowest = (elevated.amin(1) / size).floor().long() * size - 3 * size
+    room = (elevated.amax(1).ceil().long() + 3 * size - lowest)[:-1].tolist()
+    if math.prod(room) >= 2**63:
+        raise ValueError("the features span too many lattice cells; use larger standard deviations")
+    strides = [math.prod(room[i + 1 :]) for i in range(len(room))]
+    return torch.tensor(strides, device=elevated.device), lowest[:, None]
+
+
+def _number_vertices(simplex: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
     """Number the vertices of all simplices.
 
     Vertex r of the simplex (origin, rank) has the key origin + r, less d + 1 on the coordinates whose
@@ -125,34 +161,25 @@ def _number_vertices(origin: Tensor, rank: Tensor) -> tuple[Tensor, Tensor, Tens
     first: there are far fewer of them than points.
 
     Args:
-        origin, rank: int64 [d, N]; the last of the d + 1 coordinates follows from the others.
+        simplex: int64 [N], origin + rank packed with strides int64 [d]; origins are multiples of d + 1.
 
     Returns:
-        Packed keys int64 [M], ascending, their strides int64 [d], vertex numbers int32 [N, d + 1].
+        Packed keys int64 [M], ascending, and vertex numbers int32 [N, d + 1].
     """
-    size = len(origin) + 1
-    origin = origin - origin.amin(1, keepdim=True)
-    strides = _key_strides(origin)
-    simplex, member = torch.unique(((origin + rank) * strides[:, None]).sum(0), return_inverse=True)
-    example = torch.empty_like(simplex).scatter_(0, member, torch.arange(len(member), device=member.device))
-    base = ((origin[:, example] + 2 * size) * strides[:, None]).sum(0)
-    stride_of_rank = base.new_zeros(size, len(base))
-    stride_of_rank.scatter_(0, rank[:, example], strides[:, None].expand(-1, len(base)))
-    lowered = torch.cat([base.new_zeros(1, len(base)), stride_of_rank.flip(0)[:-1].cumsum(0)])
+    size = len(strides) + 1
+    simplex, member = torch.unique(simplex, return_inverse=True)
+    lowered = simplex.new_zeros(size, len(simplex))  # by rank, the stride of the coordinate that has it
+    rest, base = simplex, simplex
+    for stride in strides.tolist():
+        rank = torch.div(rest, stride, rounding_mode="floor")
+        rest = rest - rank * stride
+        rank %= size
+        base = base - rank * stride
+        lowered.scatter_(0, rank[None], stride)
+    lowered = torch.cat([base.new_zeros(1, len(base)), lowered.flip(0)[:-1].cumsum(0)])
     steps = torch.arange(size, device=base.device)[:, None] * strides.sum()
     keys, number = torch.unique(base + steps - size * lowered, return_inverse=True)
-    return keys, strides, number.T.int()[member]
-
-
-def _key_strides(origin: Tensor) -> Tensor:
-    """Return int64 [d] that pack keys near ``origin`` int64 [d, N], from 0, into single integers.
-
-    The room on both sides keeps the keys of neighbours apart too.
-    """
-    room = (origin.amax(1) + 5 * (len(origin) + 1)).tolist()
-    if math.prod(room) >= 2**63:
-        raise ValueError("the features span too many lattice cells; use larger standard deviations")
-    return torch.tensor([math.prod(room[i + 1 :]) for i in range(len(room))], device=origin.device)
+    return keys, number.T.int().contiguous().index_select(0, member)
 
 
 def _blur_matrices(keys: Tensor, strides: Tensor) -> list[Tensor]:
@@ -162,18 +189,22 @@ def _blur_matrices(keys: Tensor, strides: Tensor) -> list[Tensor]:
     splatted to does not exist and counts 0.
     """
     count, size = len(keys), len(strides) + 1
-    along_axis = [-strides.sum() + size * stride for stride in strides] + [-strides.sum()]
-    own = torch.arange(count, device=keys.device)
-    half = torch.full((count,), 0.5, device=keys.device)
-    matrices = []
-    for step in along_axis:
-        left, right = (torch.searchsorted(keys, keys + side).clamp_(max=count - 1) for side in (-step, step))
-        columns = torch.stack([left, own, right], dim=1)
-        values = torch.stack([half, torch.ones_like(half), half], dim=1)
-        exists = keys[columns] == torch.stack([keys - step, keys, keys + step], dim=1)
-        rows = torch.cat([own.new_zeros(1), exists.sum(1).cumsum(0)]).int()
-        matrices.append(_csr(rows, columns[exists].int(), values[exists], (count, count)))
-    return matrices
+    along_axis = torch.cat([size * strides, strides.new_zeros(1)]) - strides.sum()
+    wanted = keys + along_axis[:, None]
+    right = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
+    has_right = keys.index_select(0, right.flatten()).view_as(right) == wanted
+    own = torch.arange(count, device=keys.device).expand_as(right)
+    axis = torch.arange(size, device=keys.device)[:, None] * count
+    left = torch.full_like(right, -1)  # whose right is this one
+    left.view(-1).index_copy_(0, (right + axis).masked_select(has_right), own.masked_select(has_right))
+    exists = torch.stack([left >= 0, torch.ones_like(has_right), has_right], dim=2)
+    columns = torch.stack([left, own, right], dim=2).masked_select(exists).int()
+    values = torch.tensor([0.5, 1, 0.5], device=keys.device).expand_as(exists).masked_select(exists)
+    links = exists.sum(2)
+    rows = torch.cat([links.new_zeros(size, 1), links.cumsum(1)], dim=1)
+    ends = rows[:, -1].tolist()
+    parts = zip(rows.int(), columns.split(ends), values.split(ends), strict=True)
+    return [_csr(*part, (count, count)) for part in parts]
 
 
 def _csr(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
