@@ -15,20 +15,24 @@ MAY_IMPORT = {
     "progress": set(),
     "config": BASE,
     "presets": BASE | {"config"},
-    "summary": BASE | {"stages"},  # names of types only
+    "summary": BASE | {"audit", "stages"},  # names of types only
     "ops": BASE,
     "models": BASE | {"ops"},
     "data": BASE | {"ops"},
     "engine": BASE | {"config", "data", "progress"},
     "predictor": BASE | {"config", "data", "engine", "models", "ops"},
     "segmentation": BASE | {"config", "data", "engine", "models", "ops"},
-    "stages": BASE | {"config", "data", "engine", "models", "ops", "predictor", "progress", "segmentation"},
+    "measuring": BASE | {"data", "engine", "ops", "progress"},
+    "stages": BASE
+    | {"measuring", "config", "data", "engine", "models", "ops", "predictor", "progress", "segmentation"},
     "exports": BASE | {"config", "data", "progress"},
-    "report": BASE | {"config", "data", "engine", "ops", "progress"},
+    "report": BASE | {"config", "data", "engine", "measuring", "ops", "progress"},
     "predict": BASE | {"data", "engine", "progress", "segmentation", "stages"},
+    "audit": BASE | {"config", "data", "engine", "models", "progress"},
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "progress", "stages"},
-    "tools": BASE | {"convert", "exports", "pipeline", "predict", "progress", "report", "summary"},
+    "tools": BASE
+    | {"audit", "convert", "exports", "measuring", "pipeline", "predict", "progress", "report", "summary"},
     "cli": BASE | {"config", "data", "memory", "pipeline", "presets", "progress", "summary", "tools"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere

@@ -19,7 +19,7 @@ from affinitynet.data.store import WorkFolder
 from affinitynet.memory import keep_freed_memory
 from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
-from affinitynet.summary import quality_table, time_table
+from affinitynet.summary import class_table, quality_table, time_table
 from affinitynet.tools import TOOLS, add_computing, names_of
 from affinitynet.types import InputError
 
@@ -239,6 +239,10 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
     )
     if "evaluate" in command.stages:
         _show_results(work, metrics)
+    if name == "evaluate":
+        for split, steps in metrics.items():
+            step, found = list(steps.items())[-1]
+            Console().print(class_table(f"{step}, {split} ({found['images']} images)", found))
     return 0
 
 

@@ -87,7 +87,7 @@ STAGES = (
         evaluate,
         ("make-seeds", "make-masks"),
         ("evaluate",),
-        ("metrics.json", "contact_sheet.png"),
+        ("metrics.json", "metrics.csv", "contact_sheet.png"),
         cheap=True,
         sees=("segment",),
     ),

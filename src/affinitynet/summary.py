@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from affinitynet.audit import Suspicion
     from affinitynet.stages.tune import Setting, Tuning
 
 SURE = 0.95  # share of resampled collections from which a gain counts as likely
@@ -31,8 +33,43 @@ def quality_table(metrics: dict[str, dict[str, dict]]) -> Table:
 
 
 def _cell(numbers: dict[str, Any]) -> str:
-    text = "-" if numbers["miou"] is None else f"{100 * numbers['miou']:.1f}"
+    text = _percent(numbers["miou"])
     return f"{text} (at {numbers['threshold']:.2f})" if "threshold" in numbers else text
+
+
+def class_table(title: str, numbers: dict[str, Any]) -> Table:
+    """Return IoU, precision and recall of each class that occurs, from one step's numbers in ``metrics.json``.
+
+    Example:
+        >>> shares = {"background": 0.9, "cat": None}
+        >>> numbers = {"miou": 0.9, "pixel_accuracy": 0.95, "iou": shares, "precision": shares, "recall": shares}
+        >>> class_table("val", numbers).row_count
+        2
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for column in ("IoU, %", "precision, %", "recall, %"):
+        table.add_column(column, justify="right")
+    for name, iou in numbers["iou"].items():
+        if _percent(iou) != "-":
+            table.add_row(name, *(_percent(numbers[key][name]) for key in ("iou", "precision", "recall")))
+    table.add_section()
+    table.add_row("mean; pixel accuracy", _percent(numbers["miou"]), "", _percent(numbers["pixel_accuracy"]))
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None or share != share else f"{100 * share:.1f}"
+
+
+def audit_table(suspicions: Sequence[Suspicion]) -> Table:
+    """Return the tags that the classifier contradicts, one a row."""
+    table = Table(title="tags to look at", title_justify="left")
+    for name, side in (("image", "left"), ("class", "left"), ("tag", "left"), ("probability, %", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for found in suspicions:
+        table.add_row(found.image, found.class_name, f"{found.kind}?", _percent(found.probability))
+    return table
 
 
 def time_table(records: dict[str, dict]) -> Table:

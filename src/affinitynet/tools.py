@@ -11,10 +11,12 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from affinitynet.progress import Reporter
-from affinitynet.summary import tuning_table, tuning_verdict
+from affinitynet.summary import audit_table, class_table, tuning_table, tuning_verdict
 
 PREDICT_HELP = "label images without tags, by the segmentation network"
 TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
+AUDIT_HELP = "list the tags that the classifier contradicts, most suspicious first"
+MEASURE_HELP = "measure any folder of masks against a data set's ground truth"
 REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
 EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
 CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
@@ -121,6 +123,80 @@ def _tune(values: Namespace, console: Console) -> int:
     return 0
 
 
+def _audit_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, usage="affinitynet audit-tags --work DIR [--SETTING VALUE ...]")
+    parser.description = (
+        "List the tags of the training images that the trained classifier contradicts, missing and wrong ones, most "
+        "suspicious first; all go to audit.csv in the work folder. Look before you change one: a classifier errs, too."
+    )
+    parser.add_argument("--work", type=str, required=True, help="Work folder with a trained classifier.")
+    data = "The data set, where it has moved since; null: where it was."
+    parser.add_argument("--data", type=str | None, default=None, help=data)
+    parser.add_argument("--top", type=int, default=20, help="How many to print.")
+    add_computing(parser)
+    return parser
+
+
+def _audit(values: Namespace, console: Console) -> int:
+    import torch
+
+    from affinitynet.audit import audit_tags
+    from affinitynet.pipeline import choose_device
+
+    suspicions = audit_tags(
+        values.work,
+        values.data,
+        device=choose_device(values.device),
+        workers=values.workers or torch.get_num_threads(),
+        report=Reporter(console=console),
+    )
+    Console().print(audit_table(suspicions[: values.top]))
+    print(f"{len(suspicions)} suspicious tags: {Path(values.work) / 'audit.csv'}")
+    return 0
+
+
+def _measure_parser() -> ArgumentParser:
+    usage = "affinitynet evaluate-masks --masks DIR --data DIR [--split NAME] [--out DIR]"
+    parser = ArgumentParser(exit_on_error=False, usage=usage)
+    parser.description = (
+        "Measure a folder of masks, from wherever they are, against a data set's ground truth: IoU, precision and "
+        "recall of each class. Every image of the split needs its NAME.png."
+    )
+    masks = "Folder of NAME.png, 8 bit: 0 background, class + 1."
+    parser.add_argument("--masks", type=str, required=True, help=masks)
+    parser.add_argument("--data", type=str, required=True, help="Data set with ground-truth masks.")
+    split = "Split to measure; null: all that have ground truth."
+    parser.add_argument("--split", type=str | None, default=None, help=split)
+    classes = "Classes to measure, separated by commas, in the order of their mask values; null: all."
+    parser.add_argument("--classes", type=str | None, default=None, help=classes)
+    out = "Folder to write metrics.json and metrics.csv to; null: only print."
+    parser.add_argument("--out", type=str | None, default=None, help=out)
+    parser.add_argument("--workers", type=int | None, default=None, help="Masks in work at the same time.")
+    return parser
+
+
+def _measure(values: Namespace, console: Console) -> int:
+    import torch
+
+    from affinitynet.measuring import measure_masks, write_metrics
+
+    found = measure_masks(
+        values.masks,
+        values.data,
+        split=values.split,
+        classes=names_of(values.classes),
+        workers=values.workers or torch.get_num_threads(),
+        report=Reporter(console=console),
+    )
+    metrics = {split: {"masks": measured} for split, measured in found.items()}
+    for split, measured in found.items():
+        Console().print(class_table(f"{split} ({measured['images']} images)", measured))
+    if values.out is not None:
+        write_metrics(Path(values.out) / "metrics.json", metrics)
+        print(f"numbers: {Path(values.out) / 'metrics.json'}, metrics.csv")
+    return 0
+
+
 def _report_parser() -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, usage="affinitynet report --work DIR [--data DIR] [--workers N]")
     parser.description = (
@@ -193,6 +269,8 @@ def _convert(values: Namespace, console: Console) -> int:
 TOOLS = {
     "predict": Tool(PREDICT_HELP, _predict_parser, _predict),
     "tune": Tool(TUNE_HELP, _tune_parser, _tune),
+    "audit-tags": Tool(AUDIT_HELP, _audit_parser, _audit),
+    "evaluate-masks": Tool(MEASURE_HELP, _measure_parser, _measure),
     "report": Tool(REPORT_HELP, _report_parser, _report),
     "export": Tool(EXPORT_HELP, _export_parser, _export),
     "convert-weights": Tool(CONVERT_HELP, _convert_parser, _convert),

@@ -1,4 +1,4 @@
-"""Confusion matrix and mean intersection over union."""
+"""Confusion matrix, and the numbers that follow from it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,33 @@ def mean_iou(confusion: Tensor) -> tuple[float, Tensor]:
     intersection = matrix.diagonal()
     iou = intersection / (matrix.sum(0) + matrix.sum(1) - intersection)
     return iou.nanmean().item(), iou
+
+
+def precision_recall(confusion: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each class's precision and recall over pixels.
+
+    Args:
+        confusion: int [C, C] of the whole data set, as :func:`confusion_matrix` makes it.
+
+    Returns:
+        float64 [C] twice: the share of pixels given to a class that are its own, NaN where none was
+        given; the share of a class's own pixels that were given to it, NaN where it has none.
+
+    Example:
+        >>> precision, recall = precision_recall(torch.tensor([[2, 1], [0, 3]]))
+        >>> precision.tolist(), [round(share, 3) for share in recall.tolist()]
+        ([1.0, 0.75], [0.667, 1.0])
+    """
+    matrix = confusion.double()
+    return matrix.diagonal() / matrix.sum(0), matrix.diagonal() / matrix.sum(1)
+
+
+def pixel_accuracy(confusion: Tensor) -> float:
+    """Return the share of all pixels that have their own label, from int [C, C]; NaN without pixels.
+
+    Example:
+        >>> pixel_accuracy(torch.tensor([[2, 1], [0, 1]]))
+        0.75
+    """
+    matrix = confusion.double()
+    return (matrix.diagonal().sum() / matrix.sum()).item()

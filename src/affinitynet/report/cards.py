@@ -71,6 +71,9 @@ def make_card(work: WorkFolder, dataset: Dataset, split: str, record: TaggedImag
         "walk": heat_layer(scores.max(0, initial=0), size),
         "mask": label_layer(mask, size),
     }
+    if (segmented := work.artifact("segmented", record.name)).exists():
+        with Image.open(segmented) as file:
+            layers["network"] = label_layer(np.asarray(file), size)
     iou = None
     if record.mask is not None:
         truth = dataset.mask(record)

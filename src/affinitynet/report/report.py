@@ -15,6 +15,7 @@ from affinitynet.config import PipelineConfig, read_config, stored_data
 from affinitynet.data.datasets import Dataset, open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
 from affinitynet.engine import for_each_image
+from affinitynet.measuring import SEGMENTER
 from affinitynet.progress import Reporter
 from affinitynet.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.report.charts import loss_chart
@@ -25,6 +26,7 @@ KINDS = (
     {"id": "seeds", "title": "seeds", "sharp": True},
     {"id": "walk", "title": "random walk", "sharp": False},
     {"id": "mask", "title": "mask", "sharp": True},
+    {"id": "network", "title": "segmentation network", "sharp": True},
     {"id": "truth", "title": "ground truth", "sharp": True},
 )
 """The layers of a card, in the order of the method."""
@@ -109,15 +111,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
+def _masks_of(steps: dict[str, dict]) -> dict:
+    """Return the numbers of the masks themselves: the last step but the network they train."""
+    return next(found for step, found in reversed(steps.items()) if step != SEGMENTER)
+
+
 def _class_bars(steps: dict[str, dict]) -> list[tuple[str, float]]:
-    """Return the classes' IoU after the last step; those that do not occur are left out."""
-    last = list(steps.values())[-1]
+    """Return the classes' IoU in the masks; those that do not occur are left out."""
+    last = _masks_of(steps)
     return [(name, value) for name, value in last["iou"].items() if value is not None]
 
 
 def _confusion(steps: dict[str, dict], classes: Sequence[str]) -> dict[str, list]:
     """Return names and rows, as shares of the true class, of the classes that occur."""
-    matrix = list(steps.values())[-1]["confusion"]
+    matrix = _masks_of(steps)["confusion"]
     names = ("background", *classes)
     used = [i for i in range(len(names)) if sum(matrix[i]) or any(row[i] for row in matrix)]
     rows = [[matrix[i][j] / max(1, sum(matrix[i])) for j in used] for i in used]
@@ -126,7 +133,7 @@ def _confusion(steps: dict[str, dict], classes: Sequence[str]) -> dict[str, list
 
 def _charts(folder: WorkFolder) -> dict[str, str]:
     charts = {}
-    for network in ("classifier", "affinity"):
+    for network in ("classifier", "affinity", "segmenter"):
         path = folder.losses(network)
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:

@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from affinitynet.data.images import load_image
-from affinitynet.data.store import load_arrays, write_json
+from affinitynet.data.store import load_arrays
 from affinitynet.engine import for_each_image
-from affinitynet.ops.metrics import confusion_matrix, mean_iou
+from affinitynet.measuring import BEST_CAM, CAM, CAM_CRF, SEGMENTER, WALK, WALK_CRF, confusion, numbers, write_metrics
+from affinitynet.ops.metrics import mean_iou
 from affinitynet.predictor import MaskPredictor, decide
 from affinitynet.stages.contact_sheet import write_contact_sheet
 from affinitynet.stages.context import Context, load_cams
@@ -24,19 +25,15 @@ from affinitynet.types import TaggedImage
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 """Background scores among which the best one for the class activation maps is looked up."""
 
-CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
-WALK, WALK_CRF = "random walk", "random walk + CRF"
-SEGMENTER = "segmentation network, no tags"
-
 
 def evaluate(context: Context) -> None:
-    """Write ``metrics.json`` (split -> step -> numbers) and ``contact_sheet.png``.
+    """Write ``metrics.json`` (split -> step -> numbers), the same as ``metrics.csv``, and ``contact_sheet.png``.
 
     Raises:
         InputError: a mask of the ground truth does not fit its image.
     """
     metrics = {split: _evaluate_split(context, split) for split in context.evaluation_splits}
-    write_json(context.work.metrics_file, metrics)
+    write_metrics(context.work.metrics_file, metrics)
     write_contact_sheet(context)
 
 
@@ -46,10 +43,9 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     lock = Lock()
 
     def add(record: TaggedImage) -> None:
-        target = torch.from_numpy(context.dataset.mask(record).astype(np.int64))
+        truth = context.dataset.mask(record)
         for step, mask in _predictions(context, record):
-            found = torch.from_numpy(mask.astype(np.int64))
-            matrix = confusion_matrix(found, target, len(context.dataset.classes) + 1)
+            matrix = confusion(mask, truth, len(context.dataset.classes) + 1)
             with lock:
                 matrices[step] = matrices.get(step, 0) + matrix
 
@@ -62,11 +58,11 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
         label=f"evaluate {split}",
     )
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
-    numbers = {step: _numbers(context, matrix, len(records)) for step, matrix in matrices.items()}
+    found = {step: numbers(matrix, context.dataset.classes, len(records)) for step, matrix in matrices.items()}
     return {
-        CAM: {"threshold": context.config.evaluate.cam_threshold, **numbers[CAM]},
-        BEST_CAM: {"threshold": best, **numbers[best]},
-        **{step: numbers[step] for step in (CAM_CRF, WALK, WALK_CRF, SEGMENTER) if step in numbers},
+        CAM: {"threshold": context.config.evaluate.cam_threshold, **found[CAM]},
+        BEST_CAM: {"threshold": best, **found[best]},
+        **{step: found[step] for step in (CAM_CRF, WALK, WALK_CRF, SEGMENTER) if step in found},
     }
 
 
@@ -93,13 +89,3 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
     scores = MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain)
     yield WALK, decide(scores, classes)
     yield WALK_CRF, masks
-
-
-def _numbers(context: Context, matrix: Tensor, images: int) -> dict:
-    miou, iou = mean_iou(matrix)
-    return {
-        "miou": miou,
-        "iou": dict(zip(("background", *context.dataset.classes), iou.tolist(), strict=True)),
-        "images": images,
-        "confusion": matrix.tolist(),
-    }
