@@ -25,6 +25,7 @@ from affinitynet.config import PipelineConfig, read_config, stored_data
 from affinitynet.data.datasets import Dataset, open_dataset
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, save_mask
+from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.progress import Reporter
 from affinitynet.segmentation import SegmentationPredictor
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--drawn", default="train")
     parser.add_argument("--split", default="val")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     work = WorkFolder(arguments.work)
     config = read_config(work.config_file, PipelineConfig())
     dataset = open_dataset(Path(stored_data(work.config_file) or ""), config.classes)

@@ -29,6 +29,7 @@ _HOMES = {
     "PipelineConfig": "config",
     "run_pipeline": "pipeline",
     "MaskPredictor": "predictor",
+    "SegmentationPredictor": "segmentation",
 }
 
 __all__ = [  # noqa: RUF022 (in the order of the method)
@@ -45,6 +46,7 @@ __all__ = [  # noqa: RUF022 (in the order of the method)
     "PipelineConfig",
     "run_pipeline",
     "MaskPredictor",
+    "SegmentationPredictor",
 ]
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from affinitynet.ops.walk import random_walk
     from affinitynet.pipeline import run_pipeline
     from affinitynet.predictor import MaskPredictor
+    from affinitynet.segmentation import SegmentationPredictor
 
 
 def __getattr__(name: str) -> Any:

@@ -194,6 +194,8 @@ class SegmenterConfig(TrainConfig):
     """Weights the encoder starts from: ImageNet's, or those the classifier learnt from the tags."""
     epochs: int = 4
     batch_size: int = 8
+    learning_rate: float = 0.001
+    """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes."""
     max_scale: float = 2.0
