@@ -10,6 +10,7 @@ import argparse
 import torch
 from common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
+from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels, pair_offsets
 
 SIZE = (8, 448, 56, 56)
@@ -92,6 +93,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     compare("cpu", given.repeats, thread_counts())
     memory()
     if torch.cuda.is_available():

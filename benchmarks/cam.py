@@ -10,6 +10,7 @@ import torch
 from common import paired_seconds, photograph, show, table, thread_counts
 
 from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.memory import keep_freed_memory
 from affinitynet.models.backbones import build_backbone
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.cam import class_activation_maps
@@ -87,6 +88,7 @@ if __name__ == "__main__":
     parser.add_argument("--networks", nargs="+", default=["lite", "vgg16", "resnet38"])
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     picture = photograph(given.image, *SIZE).numpy()
     compare(picture, given.networks, given.repeats, "cpu")
     if torch.cuda.is_available():

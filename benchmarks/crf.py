@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from common import Call, paired_seconds, peak_megabytes, photograph, show, table, thread_counts
 
+from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.crf import dense_crf
 
 try:
@@ -149,6 +150,7 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--large", action="store_true", help="also one image of 24 megapixels: minutes, 20 GB")
     given = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     cpu(given.image, given.repeats)
     if given.large:
         large(given.image)

@@ -7,6 +7,7 @@ import argparse
 import torch
 from common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
+from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.affinity import pair_affinity, source_grid
 from affinitynet.ops.walk import random_walk, transition_matrix
 
@@ -94,6 +95,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     given = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     assert source_grid(*SMALL, 5, "original") == (43, 55)
     compare("cpu", given.repeats, thread_counts())
     memory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -50,38 +51,43 @@ def transition_matrix(
         )
     if not bool((affinity >= 0).all()):
         raise ValueError("affinity must be numbers of at least 0, got a NaN or a negative number")
-    stencil = _stencil(affinity, size, radius, border)
-    weight = stencil.flatten(1).T.pow(beta) * (stencil.flatten(1).T > 0)  # 0^0 is no link
-    weight = weight / weight.sum(1, keepdim=True)
-    linked = weight > 0
-    shift = torch.tensor([dy * width + dx for dy, dx in offsets], device=weight.device)
-    shift = torch.cat([-shift.flip(0), shift.new_zeros(1), shift])
-    neighbour = torch.arange(height * width, device=weight.device)[:, None] + shift
-    crossing = torch.cat([shift.new_zeros(1), linked.sum(1).cumsum(0)])
-    return torch.sparse_csr_tensor(
-        crossing.int(),
-        neighbour[linked].int(),
-        weight[linked],
-        (height * width, height * width),
-        check_invariants=False,
-    )
+    starts, neighbour, pair = _links(size, radius, border, affinity.device)
+    weight = affinity.double().pow(beta) * (affinity > 0)  # 0^0 is no link
+    weight = torch.cat([weight.new_ones(1), weight.flatten()]).index_select(0, pair)
+    pixels = height * width
+    matrix = torch.sparse_csr_tensor(starts, neighbour, weight, (pixels, pixels), check_invariants=False)
+    degree = matrix @ weight.new_ones(pixels, 1)
+    matrix.values().div_(degree[:, 0].repeat_interleave(starts.diff(), output_size=len(weight)))
+    return matrix
 
 
-def _stencil(affinity: Tensor, size: tuple[int, int], radius: int, border: Border) -> Tensor:
-    """Spread [P, h, w] pairs to every pixel's 2 P + 1 links [2 P + 1, H, W], by the neighbour's place."""
+@lru_cache(maxsize=4)  # the images of a collection have few sizes
+def _links(size: tuple[int, int], radius: int, border: Border, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return who is linked to whom: a CSR matrix's row starts and columns, and each entry's pair, int32.
+
+    Pairs are counted from 1 in the order of affinities [P, h, w]; 0 is a pixel's link to itself.
+    """
     height, width = size
-    rows, columns = affinity.shape[1:]
-    left = radius - 1
-    margin = left if border == "full" else 0
-    count = len(affinity)
-    stencil = torch.zeros(
-        2 * count + 1, height + margin, width + 2 * margin, dtype=torch.float64, device=affinity.device
-    )
-    stencil[count] = 1
-    for p, (dy, dx) in enumerate(pair_offsets(radius)):
-        stencil[count + 1 + p, :rows, left : left + columns] = affinity[p]
-        stencil[count - 1 - p, dy : dy + rows, left + dx : left + dx + columns] = affinity[p]
-    return stencil[:, :height, margin : margin + width]
+    offsets = pair_offsets(radius)
+    rows, columns = source_grid(height, width, radius, border)
+    left = radius - 1 if border == "original" else 0  # the first column of sources
+    pairs = torch.arange(1, len(offsets) * rows * columns + 1, dtype=torch.int32, device=device)
+    stencil = pairs.new_full((2 * len(offsets) + 1, height, width), -1)
+    stencil[len(offsets)] = 0
+    for p, (grid, (dy, dx)) in enumerate(zip(pairs.view(len(offsets), rows, columns), offsets, strict=True)):
+        bottom = max(0, min(rows, height - dy))  # below it, or beside first to last, the target lies outside
+        first = max(0, -dx - left)
+        last = max(first, min(columns, width - dx - left))
+        inside = grid[:bottom, first:last]
+        stencil[len(offsets) + 1 + p, :bottom, left + first : left + last] = inside
+        stencil[len(offsets) - 1 - p, dy : dy + bottom, left + dx + first : left + dx + last] = inside
+    entries = stencil.flatten(1).T
+    linked = entries >= 0
+    shift = torch.tensor([dy * width + dx for dy, dx in offsets], dtype=torch.int32, device=device)
+    shift = torch.cat([-shift.flip(0), shift.new_zeros(1), shift])
+    neighbour = torch.arange(height * width, dtype=torch.int32, device=device)[:, None] + shift
+    starts = torch.cat([shift.new_zeros(1), linked.sum(1).cumsum(0).int()])
+    return starts, neighbour[linked], entries[linked]
 
 
 def random_walk(
@@ -91,7 +97,7 @@ def random_walk(
     steps: int = 256,
     radius: int = 5,
     border: Border = "original",
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-5,
 ) -> Tensor:
     r"""Spread scores by ``steps`` steps of a random walk: T^steps scores (paper, equation 4).
 
