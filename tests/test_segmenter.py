@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.config import PredictConfig, SegmenterConfig
+from affinitynet.config import PipelineConfig, PredictConfig, SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.models.backbones import build_backbone
 from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
 from affinitynet.pipeline import run_pipeline
 from affinitynet.segmentation import SegmentationPredictor, labels_at
-from affinitynet.stages.train_segmenter import SegmenterSamples
+from affinitynet.stages.train_segmenter import SegmenterSamples, check_segmenter
 from affinitynet.types import InputError, TaggedImage
 from worlds import QUICK, snapshot, tiny_world
 
@@ -67,8 +67,33 @@ def test_what_cannot_be_built_is_told():
         Segmenter("Unett", "lite", ["a"])
     with pytest.raises(InputError, match="cannot build"):
         Segmenter("Unet", "resnet9000", ["a"])
-    with pytest.raises(InputError, match="is not the network of --network"):
+    with pytest.raises(InputError, match="another network in Unet"):
         start_from(Segmenter("Unet", "resnet18", ["a"]), build_backbone("lite"))
+
+
+def test_the_network_is_checked_before_hours_are_spent(tmp_path):
+    data = tiny_world(tmp_path / "data")
+    for changed, message in (
+        ({"architecture": "Unett"}, "did you mean Unet"),
+        ({"encoder": "resnet9000", "start": "random"}, "cannot build"),
+        ({"encoder": "vgg16", "architecture": "Unet", "start": "imagenet"}, None),
+    ):
+        config = replace(QUICK, segmenter=replace(QUICK.segmenter, **changed))
+        if message:
+            with pytest.raises(InputError, match=message):
+                run_pipeline(data, tmp_path / "work", config, workers=1)
+        else:
+            check_segmenter(config, ["a"])
+    with pytest.raises(InputError, match="another network in Unet"):
+        check_segmenter(replace(QUICK, network="vgg16", segmenter=SegmenterConfig(architecture="Unet")), ["a"])
+    with pytest.raises(ValueError, match="imagenet or random, since the classifier's network is lite"):
+        replace(QUICK, segmenter=SegmenterConfig(encoder="resnet34"))
+    assert not (tmp_path / "work" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("network", ["lite", "vgg16", "resnet38", "timm:test_vit", "timm:test_byobnet"])
+def test_every_network_has_its_segmenter(network):
+    check_segmenter(PipelineConfig(network=network), ["a"])
 
 
 def test_samples_keep_image_and_mask_together(finished, tmp_path):

@@ -186,12 +186,13 @@ class MaskConfig:
 class SegmenterConfig(TrainConfig):
     """Stage train-segmenter: masks -> segmenter.safetensors."""
 
-    architecture: str = "DeepLabV3Plus"
-    """Of segmentation-models-pytorch (DeepLabV3Plus, Unet, FPN ...), or LargeFOV, the paper's, on any --network."""
-    encoder: str = "lite"
-    """Its encoder: lite, another of segmentation-models-pytorch's, or for LargeFOV a --network name."""
-    start: Literal["imagenet", "classifier"] = "classifier"
-    """Weights the encoder starts from: ImageNet's, or those the classifier learnt from the tags."""
+    architecture: str | None = None
+    """Of segmentation-models-pytorch (DeepLabV3Plus, Unet, FPN ...), or LargeFOV, the paper's, on any --network; null:
+    DeepLabV3Plus, but LargeFOV on the paper's networks and timm's."""
+    encoder: str | None = None
+    """Its encoder, of segmentation-models-pytorch, or lite, or for LargeFOV a --network; null: --network's."""
+    start: Literal["imagenet", "classifier", "random"] = "classifier"
+    """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4
     batch_size: int = 8
     learning_rate: float = 0.001
@@ -282,6 +283,12 @@ class PipelineConfig:
             "masks.alpha",
             self.masks.alpha,
             f"one of walk.alphas {self.walk.alphas}",
+        )
+        _require(
+            self.segmenter.start != "classifier" or self.segmenter.encoder in (None, self.network),
+            "segmenter.start",
+            self.segmenter.start,
+            f"imagenet or random, since the classifier's network is {self.network}, not {self.segmenter.encoder}",
         )
 
 

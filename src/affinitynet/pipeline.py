@@ -34,7 +34,7 @@ from affinitynet.stages.make_masks import make_masks, walk_images
 from affinitynet.stages.make_seeds import make_seeds
 from affinitynet.stages.train_affinity import train_affinity
 from affinitynet.stages.train_classifier import train_classifier
-from affinitynet.stages.train_segmenter import segment, train_segmenter
+from affinitynet.stages.train_segmenter import check_segmenter, segment, train_segmenter
 from affinitynet.stages.tune import Tuning, tune
 from affinitynet.types import InputError, TaggedImage
 
@@ -127,6 +127,8 @@ def run_pipeline(
     folder.check_is_ours()
     context = _context(Path(data), folder, config or PipelineConfig(), device, workers, report)
     chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
+    if any(stage.run is train_segmenter for stage in chosen):
+        check_segmenter(context.config, context.dataset.classes)
     fingerprints = _fingerprints(context, {stage.name for stage in chosen})
     _refuse_overwriting(context, fingerprints, chosen, force)
     _write_config(context, Path(data))

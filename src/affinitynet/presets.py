@@ -60,7 +60,7 @@ DEMO = PipelineConfig(
     seeds=SeedConfig(low_alpha=3.0),
     affinity=AffinityConfig(epochs=5, crop_size=192),
     walk=WalkConfig(steps=128),
-    segmenter=SegmenterConfig(epochs=3, crop_size=192),
+    segmenter=SegmenterConfig(epochs=3, crop_size=160),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 

@@ -54,6 +54,16 @@ def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
     return backbone
 
 
+def is_backbone(network: str) -> bool:
+    """Tell whether a name is one that :func:`build_backbone` takes; a timm model may still not exist.
+
+    Example:
+        >>> is_backbone("vgg16"), is_backbone("timm:vit"), is_backbone("resnet34")
+        (True, True, False)
+    """
+    return network in BACKBONES or network.startswith(TIMM)
+
+
 def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights: Path | None = None) -> Backbone:
     """Make a backbone with ImageNet weights.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -48,6 +49,7 @@ class Segmenter(nn.Module):
         encoder: for "LargeFOV" a backbone's name; else "lite" or an encoder of
             segmentation-models-pytorch, with random weights.
         classes: the C class names; background is label 0.
+        taps: of a timm backbone, as :func:`build_backbone` takes them.
 
     Raises:
         InputError: an unknown architecture or encoder.
@@ -58,13 +60,17 @@ class Segmenter(nn.Module):
         (1, 3, 40, 56)
     """
 
-    def __init__(self, architecture: str, encoder: str, classes: Sequence[str]) -> None:
+    def __init__(
+        self, architecture: str, encoder: str, classes: Sequence[str], taps: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
-        self.settings = {"architecture": architecture, "encoder": encoder, "classes": list(classes)}
+        self.settings: dict[str, Any] = {"architecture": architecture, "encoder": encoder, "classes": list(classes)}
+        if taps is not None:
+            self.settings["taps"] = list(taps)
         self.classes = tuple(classes)
         labels = len(self.classes) + 1
         if architecture == LARGEFOV:
-            backbone = build_backbone(encoder)
+            backbone = build_backbone(encoder, taps)
             self.network: nn.Module = LargeFOV(backbone, labels)
             self.mean, self.std = backbone.mean, backbone.std
             self.multiple, self.smallest = 1, 1
@@ -117,7 +123,7 @@ class Segmenter(nn.Module):
         found = read_weights(path)
         if "architecture" not in found.settings:
             raise InputError(f"{path}: holds no segmentation network; name a segmenter.safetensors")
-        model = cls(found.settings["architecture"], found.settings["encoder"], found.settings["classes"])
+        model = cls(**{"taps": None, **found.settings})
         fill(model, found.state, str(path))
         return model.eval()
 
@@ -175,9 +181,27 @@ def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
     wanted = segmenter.encoder.state_dict()
     if missing := set(wanted) - set(state):
         raise InputError(
-            f"--segmenter.encoder {segmenter.settings['encoder']}: is not the network of --network, so that it cannot "
-            f"start from its weights (no {min(missing)}); choose --segmenter.start imagenet"
+            f"--segmenter.encoder {segmenter.settings['encoder']}: is another network in "
+            f"{segmenter.settings['architecture']} than in the classifier (it wants {min(missing)}); choose "
+            "--segmenter.architecture LargeFOV, or --segmenter.start imagenet"
         )
     segmenter.encoder.load_state_dict({key: state[key] for key in wanted})
     for name, parameter in segmenter.encoder.named_parameters():
         parameter.requires_grad_(trained[name])
+
+
+def start_from_hub(segmenter: Segmenter) -> None:
+    """Give an encoder of segmentation-models-pytorch the ImageNet weights that it fetches.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    name = segmenter.settings["encoder"]
+    try:
+        encoder = smp.encoders.get_encoder(name, weights="imagenet")
+    except Exception as error:  # whatever a hub and its transport may raise
+        raise InputError(
+            f"--segmenter.encoder {name}: its ImageNet weights cannot be fetched "
+            f"({type(error).__name__}); go online, or choose --segmenter.encoder lite or --segmenter.start random"
+        ) from None
+    segmenter.encoder.load_state_dict(encoder.state_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from affinitynet.config import SegmenterConfig
+from affinitynet.config import PipelineConfig, SegmenterConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, save_mask, save_weights
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
 from affinitynet.engine import Sample, fit, for_each_image
+from affinitynet.models.backbones import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier
-from affinitynet.models.segmenter import Segmenter, start_from
+from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
 from affinitynet.segmentation import SegmentationPredictor
 from affinitynet.stages.context import Context, start_backbone
 from affinitynet.types import IGNORE, TaggedImage
@@ -56,11 +58,8 @@ def train_segmenter(context: Context) -> None:
     config, records = context.config.segmenter, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = Segmenter(config.architecture, config.encoder, context.dataset.classes)
-        if config.start == "classifier":
-            start_from(model, TagClassifier.load(context.work.weights("classifier")).backbone)
-        else:
-            start_from(model, start_backbone(context.config))
+        model = new_segmenter(context.config, context.dataset.classes)
+        _start(model, context)
     fit(
         model,
         SegmenterSamples(records, context.work, config, model.mean, model.std),
@@ -76,6 +75,47 @@ def train_segmenter(context: Context) -> None:
     )
     save_weights(context.work.weights("segmenter"), model.state_dict(), model.settings)
     context.work.checkpoint("segmenter").unlink(missing_ok=True)
+
+
+def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
+    """Build the segmentation network of a config, with random weights.
+
+    Raises:
+        InputError: an unknown architecture or encoder.
+
+    Example:
+        >>> new_segmenter(PipelineConfig(network="timm:test_vit"), ["cat"]).settings["architecture"]
+        'LargeFOV'
+    """
+    encoder = config.segmenter.encoder or config.network
+    fits_smp = encoder == "lite" or not is_backbone(encoder)
+    architecture = config.segmenter.architecture or ("DeepLabV3Plus" if fits_smp else LARGEFOV)
+    return Segmenter(architecture, encoder, classes, config.taps if encoder == config.network else None)
+
+
+def check_segmenter(config: PipelineConfig, classes: Sequence[str]) -> None:
+    """See whether the segmentation network can be built and started, before hours are spent on its masks.
+
+    Raises:
+        InputError: it cannot.
+    """
+    with torch.device("meta"):
+        model = new_segmenter(config, classes)
+        if config.segmenter.start == "classifier":
+            start_from(model, build_backbone(config.network, config.taps))
+
+
+def _start(model: Segmenter, context: Context) -> None:
+    """Give the encoder the weights that ``segmenter.start`` names."""
+    start, encoder = context.config.segmenter.start, model.settings["encoder"]
+    if start == "classifier":
+        start_from(model, TagClassifier.load(context.work.weights("classifier")).backbone)
+    elif start == "imagenet" and encoder == context.config.network:
+        start_from(model, start_backbone(context.config))
+    elif start == "imagenet" and is_backbone(encoder):
+        start_from(model, pretrained_backbone(encoder))
+    elif start == "imagenet":
+        start_from_hub(model)
 
 
 def _loss(model: nn.Module, batch: Sample) -> Tensor:
