@@ -284,6 +284,19 @@ def test_mxnets_names_are_the_released_keys(tmp_path, form):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["2016", "v1", "v2"])
+def test_a_whole_resnet38_loads_converts_and_reloads(tmp_path, form, capsys):
+    plain = build_backbone("resnet38").eval()
+    state = {k: v for k, v in released_state(plain).items() if not k.endswith("num_batches_tracked")}
+    plain.load_state_dict(state, strict=False)
+    path = write_mxnet(tmp_path / "r.params", {mxnet_name(key): value for key, value in state.items()}, form)
+    assert main(["convert-weights", str(path), str(tmp_path / "r.safetensors")]) == 0
+    assert "resnet38" in capsys.readouterr().out
+    for file in (path, tmp_path / "r.safetensors"):
+        assert torch.equal(output(pretrained_backbone("resnet38", weights=file)), output(plain))
+
+
 def test_torchvisions_vgg16_sees_the_same_picture():
     """Its convolutions, on its own input, and ours, on Caffe's, agree away from the border's padding."""
     torchvision = pytest.importorskip("torchvision")
