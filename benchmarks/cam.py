@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from common import paired_seconds, photograph, show, table, thread_counts
+from common import paired_seconds, photograph, show, table
 
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.memory import keep_freed_memory
@@ -54,7 +54,7 @@ def agreement(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -> None:
-    columns = ("network", "cores", "plain s", "float32 s", "ratio", "bfloat16 s", "ratio", "mIoU bfloat16 / plain")
+    columns = ("network", "plain s", "float32 s", "ratio", "bfloat16 s", "ratio", "mIoU bfloat16 / plain")
     made = table(f"class activation maps of 500x375 on {device}, four scales and their mirror images", *columns)
     for network in networks:
         plain = classifier(network).to(device)
@@ -66,19 +66,16 @@ def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -
             "bfloat16": lambda p=half: p.cams(image, CLASSES),
         }
         same = agreement(half.cams(image, CLASSES), plain_loop(plain, image, scales, device))
-        for count in thread_counts() if device == "cpu" else [torch.get_num_threads()]:
-            torch.set_num_threads(count)
-            seconds = paired_seconds(calls, repeats, device)
-            made.add_row(
-                network,
-                f"{count}",
-                f"{seconds['plain']:.2f}",
-                f"{seconds['float32']:.2f}",
-                f"{seconds['plain'] / seconds['float32']:.2f}",
-                f"{seconds['bfloat16']:.2f}",
-                f"{seconds['plain'] / seconds['bfloat16']:.2f}",
-                f"{same:.1f}",
-            )
+        seconds = paired_seconds(calls, repeats, device)
+        made.add_row(
+            network,
+            f"{seconds['plain']:.2f}",
+            f"{seconds['float32']:.2f}",
+            f"{seconds['plain'] / seconds['float32']:.2f}",
+            f"{seconds['bfloat16']:.2f}",
+            f"{seconds['plain'] / seconds['bfloat16']:.2f}",
+            f"{same:.1f}",
+        )
     show(made)
 
 
