@@ -42,7 +42,7 @@ def sample(index):
     return (torch.rand(2, 1, 1) + index,)
 
 
-def mean_square(model, batch):
+def mean_square(model, batch, mean_count):
     return model(batch[0]).square().mean()
 
 
@@ -69,11 +69,11 @@ def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatc
     whole = train(tmp_path / "whole")
     calls = []
 
-    def interrupted(model, batch):
+    def interrupted(model, batch, mean_count):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return mean_square(model, batch)
+        return mean_square(model, batch, mean_count)
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts", loss=interrupted)
@@ -88,8 +88,8 @@ def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatc
 def test_the_schedule_is_poly_and_groups_have_their_factors(tmp_path):
     rates = []
 
-    def spy(model, batch):
-        return mean_square(model, batch)
+    def spy(model, batch, mean_count):
+        return mean_square(model, batch, mean_count)
 
     step = torch.optim.SGD.step
 
@@ -128,7 +128,7 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
         model.bias.copy_(torch.from_numpy(golden["initial_bias"]))
     losses, norms = [], []
 
-    def loss(model, batch):
+    def loss(model, batch, mean_count):
         value = ((model(batch[0]) - 0.3) ** 2).mean()
         losses.append(value.item())
         norms.append([model.weight.norm().item(), model.bias.norm().item()])
@@ -169,7 +169,7 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_the_cure(tmp_path):
     with pytest.raises(InputError, match="lower learning_rate"):
-        train(tmp_path, loss=lambda model, batch: mean_square(model, batch) * float("nan"))
+        train(tmp_path, loss=lambda *given: mean_square(*given) * float("nan"))
 
 
 def test_training_leaves_the_callers_random_numbers_alone(tmp_path):

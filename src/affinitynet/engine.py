@@ -17,11 +17,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from affinitynet.config import TrainConfig
 from affinitynet.data.store import save_weights, write_text
+from affinitynet.processes import ALONE, Processes
 from affinitynet.progress import Reporter
 from affinitynet.types import InputError
 
 Item = TypeVar("Item")
 Sample = tuple[Tensor, ...]
+MeanCount = Callable[[Tensor], Tensor]
+"""A loss divides its sums by this of the number of their terms, which is their mean over the processes."""
 
 POLY_POWER = 0.9  # of the original's schedule
 CHECKPOINT_STEPS = 20  # at most a minute of work lost on two cores, far less than a percent of it spent on saving
@@ -58,11 +61,25 @@ def _stack(samples: list[Sample | InputError]) -> Sample | InputError:
 
 
 class ShuffledSteps(Sampler):
-    """Batches of (epoch, index) from ``first_step`` on, shuffled anew each epoch; drops a ragged end."""
+    """Batches of (epoch, index) from ``first_step`` on, shuffled anew each epoch; drops a ragged end.
 
-    def __init__(self, count: int, config: TrainConfig, seed: int, first_step: int) -> None:
+    Each process gets its share of every batch.
+
+    Raises:
+        InputError: there are more processes than images in a batch.
+    """
+
+    def __init__(
+        self, count: int, config: TrainConfig, seed: int, first_step: int, processes: Processes = ALONE
+    ) -> None:
         self.count, self.config, self.seed, self.first_step = count, config, seed, first_step
+        self.processes = processes
         self.batch_size = min(config.batch_size, count)
+        if self.batch_size < processes.count:
+            raise InputError(
+                f"batch_size {self.batch_size}: fewer images than the {processes.count} processes that share them; "
+                "start fewer, or enlarge it"
+            )
         self.steps_per_epoch = count // self.batch_size
         self.total = self.steps_per_epoch * config.epochs
 
@@ -76,14 +93,14 @@ class ShuffledSteps(Sampler):
             start = max(0, self.first_step - epoch * self.steps_per_epoch)
             for step in range(start, self.steps_per_epoch):
                 batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield [(epoch, index) for index in batch]
+                yield [(epoch, index) for index in self.processes.share(batch)]
 
 
 def fit(
     model: nn.Module,
     make_sample: Callable[[int], Sample],
     count: int,
-    loss: Callable[[nn.Module, Sample], Tensor],
+    loss: Callable[[nn.Module, Sample, MeanCount], Tensor],
     config: TrainConfig,
     *,
     seed: int,
@@ -92,16 +109,21 @@ def fit(
     losses: Path,
     report: Reporter,
     label: str,
+    processes: Processes = ALONE,
 ) -> None:
     """Train ``model`` in place by SGD with lr x factor x (1 - step / steps)^0.9, set before each step.
 
     An interrupted training continues at its last checkpoint and gives the same weights as one that
     was not: samples and dropout depend on the seed and the step alone. The model is left on ``device`` in eval mode.
 
+    Several processes share each batch. Their gradients are averaged, and losses divide by the mean count, so
+    the step is that of one process with the whole batch, but for rounding and BatchNorm's statistics.
+
     Args:
         model: a network with ``parameter_groups()``.
         make_sample: index in [0, count) -> tensors of one image; draws from torch's generator.
-        loss: (model, batch of stacked tensors) -> scalar.
+        loss: (model, batch of stacked tensors, :data:`MeanCount`) -> scalar.
+        processes: that share the work; the first one writes checkpoint and losses.
         checkpoint: where the unfinished state is kept; delete it once the result is saved.
         losses: CSV with a row (step, epoch, learning_rate, loss) per step, written with each checkpoint.
 
@@ -119,7 +141,8 @@ def fit(
             momentum=config.momentum,
         )
         rows = _restore(checkpoint, model, optimizer) if checkpoint.exists() else []
-        steps = ShuffledSteps(count, config, seed, first_step=len(rows))
+        steps = ShuffledSteps(count, config, seed, len(rows), processes)
+        parallel = processes.parallel(model)
         loader = DataLoader(
             RandomSamples(make_sample, seed),
             batch_sampler=steps,
@@ -130,13 +153,14 @@ def fit(
             for batch in loader:
                 if isinstance(batch, InputError):
                     raise batch
-                torch.manual_seed(hash((seed, len(rows))))  # dropout: the same in a continued training
-                rows.append(_step(model, optimizer, loss, batch, len(rows), steps, config, device))
+                torch.manual_seed(hash((seed, len(rows))) + processes.rank)  # dropout: the same in a continued training
+                rows.append(_step(parallel, optimizer, loss, batch, len(rows), steps, config, device))
                 advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
-                if len(rows) % CHECKPOINT_STEPS == 0:
+                if len(rows) % CHECKPOINT_STEPS == 0 and processes.first:
                     _save(checkpoint, model, optimizer, rows)
                     _write_losses(losses, rows)
-        _write_losses(losses, rows)
+        if processes.first:
+            _write_losses(losses, rows)
         model.eval()
     finally:
         torch.random.set_rng_state(generator_state)
@@ -145,7 +169,7 @@ def fit(
 def _step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss: Callable[[nn.Module, Sample], Tensor],
+    loss: Callable[[nn.Module, Sample, MeanCount], Tensor],
     batch: Sample,
     step: int,
     steps: ShuffledSteps,
@@ -158,16 +182,16 @@ def _step(
         group["lr"] = rate * group["factor"]
     batch = tuple(t.to(device, non_blocking=True) for t in batch)
     with autocast(device, config.precision):
-        value = loss(model, batch)
-    if not math.isfinite(value.item()):
+        value = loss(model, batch, steps.processes.mean)
+    known = steps.processes.mean(value).item()
+    if not math.isfinite(known):
         raise InputError(
-            f"the loss became {value.item()} at step {step}; "
-            f"lower learning_rate (now {config.learning_rate}) and run again"
+            f"the loss became {known} at step {step}; lower learning_rate (now {config.learning_rate}) and run again"
         )
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
-    return step, step // steps.steps_per_epoch, rate, value.item()
+    return step, step // steps.steps_per_epoch, rate, known
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

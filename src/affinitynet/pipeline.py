@@ -25,6 +25,7 @@ from affinitynet.config import PipelineConfig, differences, read_config, stored_
 from affinitynet.data.datasets import open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
 from affinitynet.memory import peak_memory
+from affinitynet.processes import join_processes
 from affinitynet.progress import Reporter
 from affinitynet.stages.check_data import check_data
 from affinitynet.stages.context import Context
@@ -49,6 +50,7 @@ class Stage:
         needs: stages whose artifacts it reads.
         settings: fields of :class:`PipelineConfig` that decide its result.
         sees: stages whose artifacts it reads where there are any.
+        shared: processes divide its work among them; otherwise the first one does it.
         outputs: what it writes, below the work folder.
         cheap: made again in seconds, so changed settings just make it again.
     """
@@ -60,6 +62,7 @@ class Stage:
     outputs: tuple[str, ...]
     cheap: bool = False
     sees: tuple[str, ...] = ()
+    shared: bool = True
 
 
 def _training(network: str) -> tuple[str, str, str]:
@@ -67,7 +70,7 @@ def _training(network: str) -> tuple[str, str, str]:
 
 
 STAGES = (
-    Stage("check-data", check_data, (), ("split", "classes"), (), cheap=True),
+    Stage("check-data", check_data, (), ("split", "classes"), (), cheap=True, shared=False),
     Stage(
         "train-classifier",
         train_classifier,
@@ -90,6 +93,7 @@ STAGES = (
         ("metrics.json", "metrics.csv", "contact_sheet.png"),
         cheap=True,
         sees=("segment",),
+        shared=False,
     ),
 )
 
@@ -130,8 +134,11 @@ def run_pipeline(
     if any(stage.run is train_segmenter for stage in chosen):
         check_segmenter(context.config, context.dataset.classes)
     fingerprints = _fingerprints(context, {stage.name for stage in chosen})
-    _refuse_overwriting(context, fingerprints, chosen, force)
-    _write_config(context, Path(data))
+    context.processes.wait()  # all have read the records that the first one is about to change
+    if context.processes.first:
+        _refuse_overwriting(context, fingerprints, chosen, force)
+        _write_config(context, Path(data))
+    context.processes.wait()
     for stage in chosen:
         _run_stage(context, stage, fingerprints)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -191,29 +198,18 @@ def _context(
     dataset = open_dataset(data, config.classes)
     split = config.split or dataset.default_split
     dataset.split(split)
+    processes, chosen = join_processes(device)
     return Context(
         dataset=dataset,
         work=folder,
         config=replace(config, split=split, classes=dataset.classes),
-        device=choose_device(device),
-        report=report or Reporter(folder.root / "log.txt"),
+        device=chosen,
+        report=(report or Reporter(folder.root / "log.txt")) if processes.first else Reporter(),
         split=split,
         evaluation_splits=dataset.evaluation_splits(),
         workers=workers or torch.get_num_threads(),
+        processes=processes,
     )
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of "auto", "cpu" or "cuda".
-
-    Raises:
-        InputError: there is no usable GPU for "cuda".
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: this machine has no usable CUDA GPU; use --device cpu")
-    return torch.device(name)
 
 
 def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
@@ -310,14 +306,21 @@ def _write_config(context: Context, data: Path) -> None:
 def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> None:
     """Run a stage unless it is finished; keep its time even if it is interrupted."""
     known = context.work.records().get(stage.name, {})
+    context.processes.wait()  # until all know whether there is something to do
     if known.get("finished"):
         context.report.say(f"{stage.name}: done before")
+        return
+    if not context.processes.first:
+        if stage.shared:
+            stage.run(context)
+        context.processes.wait()
         return
     context.report.note(f"{stage.name}: started")
     context.work.record(stage.name, fingerprint=fingerprints[stage.name], finished=False)
     start, finished = time.monotonic(), False
     try:
         stage.run(context)
+        context.processes.wait()
         finished = True
     finally:
         seconds = round(known.get("seconds", 0.0) + time.monotonic() - start, 2)

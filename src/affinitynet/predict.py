@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.data.store import atomic_file, save_arrays, save_mask
 from affinitynet.engine import for_each_image
+from affinitynet.processes import ALONE, Processes
 from affinitynet.progress import Reporter
 from affinitynet.segmentation import SegmentationPredictor, labels_at
 from affinitynet.stages.contact_sheet import overlay_mask
@@ -25,8 +27,9 @@ def predict_images(
     *,
     overlays: bool = False,
     scores: bool = False,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
     workers: int = 1,
+    processes: Processes = ALONE,
     report: Reporter | None = None,
 ) -> int:
     """Label images and write ``out/masks/NAME.png``.
@@ -41,11 +44,12 @@ def predict_images(
         overlays: also write the images with their masks laid over.
         scores: also write probabilities float16 [C + 1, h, w], background first.
         device: "cpu" or "cuda".
-        workers: images in work at the same time.
+        workers: images in work at the same time, in each process.
+        processes: that share the images.
         report: shows progress.
 
     Returns:
-        The number of images labelled.
+        The number of images labelled, by this process.
 
     Raises:
         InputError: a source is missing or no image, or there is no model.
@@ -64,8 +68,9 @@ def predict_images(
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
         save_mask(out / "masks" / f"{name}.png", mask)  # last: an image with a mask is finished
 
-    missing = [name for name in images if not (out / "masks" / f"{name}.png").exists()]
-    for_each_image(label, missing, total=len(images), workers=workers, report=report or Reporter(), label="predict")
+    own = processes.share(list(images))
+    missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
+    for_each_image(label, missing, total=len(own), workers=workers, report=report or Reporter(), label="predict")
     return len(missing)
 
 

@@ -69,18 +69,20 @@ def _predict_parser() -> ArgumentParser:
 def _predict(values: Namespace, console: Console) -> int:
     import torch
 
-    from affinitynet.pipeline import choose_device
     from affinitynet.predict import predict_images
+    from affinitynet.processes import join_processes
 
+    processes, device = join_processes(values.device)
     count = predict_images(
         [Path(source) for source in values.sources],
         Path(values.out),
         Path(values.model),
         overlays=values.overlays,
         scores=values.scores,
-        device=str(choose_device(values.device)),
+        device=device,
+        processes=processes,
         workers=values.workers or torch.get_num_threads(),
-        report=Reporter(console=console),
+        report=Reporter(console=console if processes.first else None),
     )
     print(f"{count} images labelled: {Path(values.out) / 'masks'}")
     return 0
@@ -141,7 +143,7 @@ def _audit(values: Namespace, console: Console) -> int:
     import torch
 
     from affinitynet.audit import audit_tags
-    from affinitynet.pipeline import choose_device
+    from affinitynet.processes import choose_device
 
     suspicions = audit_tags(
         values.work,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +25,6 @@ class TagClassifier(nn.Module):
         classes: the C class names; their order is that of the logits.
 
     Example:
-        >>> import torch
         >>> model = TagClassifier(build_backbone("lite"), ["cat", "cow", "dog", "horse", "sheep"]).eval()
         >>> x = torch.zeros(2, 3, 64, 96)
         >>> tuple(model(x).shape), tuple(model.activation_maps(x, [1, 3]).shape)
@@ -74,18 +74,20 @@ class TagClassifier(nn.Module):
         return model.eval()
 
 
-def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
+def tag_loss(logits: Tensor, tags: Tensor, mean_count: Callable[[Tensor], Tensor] = lambda count: count) -> Tensor:
     """Multi-label soft margin loss of logits [B, C] against 0/1 tags [B, C]: a scalar.
+
+    ``mean_count`` turns the number of images here into its mean over the processes that share the batch.
 
     The original's mean over its 20 classes. With fewer classes a mean would weigh each of them
     more and make the same learning rate diverge, so the sum is divided by 20 at least.
 
     Example:
-        >>> import torch
         >>> round(tag_loss(torch.zeros(1, 20), torch.ones(1, 20)).item(), 4)
         0.6931
         >>> round(tag_loss(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
         0.0693
     """
     share = min(1, logits.shape[1] / REFERENCE_CLASSES)
-    return share * F.multilabel_soft_margin_loss(logits, tags)
+    images = mean_count(torch.tensor(float(len(logits)), device=logits.device))
+    return share * F.multilabel_soft_margin_loss(logits, tags, reduction="sum") / images

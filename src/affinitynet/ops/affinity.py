@@ -11,7 +11,7 @@ are sources:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -225,7 +225,13 @@ def pair_labels(labels: Tensor, radius: int = 5, border: Border = "original") ->
     return background, foreground, negative
 
 
-def affinity_loss(affinity: Tensor, background: Tensor, foreground: Tensor, negative: Tensor) -> Tensor:
+def affinity_loss(
+    affinity: Tensor,
+    background: Tensor,
+    foreground: Tensor,
+    negative: Tensor,
+    mean_count: Callable[[Tensor], Tensor] = lambda count: count,
+) -> Tensor:
     """Return the class-balanced cross-entropy of pair affinities (paper, equations 6 to 9).
 
     L = L_background / 4 + L_foreground / 4 + L_negative / 2, each the mean over its pairs in the
@@ -234,6 +240,7 @@ def affinity_loss(affinity: Tensor, background: Tensor, foreground: Tensor, nega
     Args:
         affinity: floating [B, P, h, w] in [0, 1], from :func:`pair_affinity`.
         background, foreground, negative: bool of the same shape, from :func:`pair_labels`.
+        mean_count: number of pairs here -> its mean over the processes that share the batch.
 
     Returns:
         A scalar of the affinity's dtype.
@@ -255,6 +262,6 @@ def affinity_loss(affinity: Tensor, background: Tensor, foreground: Tensor, nega
     different = -torch.log(1 + LOSS_FLOOR - affinity)
 
     def mean(loss: Tensor, pairs: Tensor) -> Tensor:
-        return (loss * pairs).sum() / (pairs.sum(dtype=loss.dtype) + LOSS_FLOOR)
+        return (loss * pairs).sum() / (mean_count(pairs.sum(dtype=loss.dtype)) + LOSS_FLOOR)
 
     return mean(alike, background) / 4 + mean(alike, foreground) / 4 + mean(different, negative) / 2

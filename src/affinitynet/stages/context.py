@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ import torch
 from affinitynet.config import RANDOM, PipelineConfig
 from affinitynet.data.datasets import Dataset
 from affinitynet.data.images import load_image
-from affinitynet.data.store import WorkFolder, load_arrays
+from affinitynet.data.store import WorkFolder, load_arrays, save_weights
 from affinitynet.engine import for_each_image
 from affinitynet.models.backbone import Backbone
 from affinitynet.models.backbones import build_backbone, pretrained_backbone
+from affinitynet.processes import ALONE, Processes
 from affinitynet.progress import Reporter
 from affinitynet.types import ScoreMaps, TaggedImage
 
@@ -27,7 +29,8 @@ class Context:
     Args:
         split: name of the split that is trained on.
         evaluation_splits: names of splits with ground truth, labelled and measured too.
-        workers: images in work at the same time.
+        workers: images in work at the same time, in each process.
+        processes: that share the run.
     """
 
     dataset: Dataset
@@ -38,6 +41,7 @@ class Context:
     split: str
     evaluation_splits: tuple[str, ...]
     workers: int
+    processes: Processes = ALONE
 
     @property
     def training_images(self) -> tuple[TaggedImage, ...]:
@@ -49,10 +53,16 @@ class Context:
         splits = (self.split, *self.evaluation_splits)
         return tuple({image.name: image for split in splits for image in self.dataset.split(split)}.values())
 
+    def finish_training(self, network: str, model: Any) -> None:
+        """Write a trained network with its ``settings``, and forget how far its training had come."""
+        if self.processes.first:
+            save_weights(self.work.weights(network), model.state_dict(), model.settings)
+            self.work.checkpoint(network).unlink(missing_ok=True)
+
 
 def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
-    """Call ``make(record, image)`` for each labelled image that has no artifact of ``kind`` yet."""
-    records = context.labelled_images
+    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet."""
+    records = context.processes.share(context.labelled_images)
     missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
     for_each_image(
         lambda record: make(record, load_image(record.path)),

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from affinitynet.config import AffinityConfig
 from affinitynet.data.images import load_image
-from affinitynet.data.store import WorkFolder, load_arrays, save_weights
+from affinitynet.data.store import WorkFolder, load_arrays
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, to_tensor
-from affinitynet.engine import Sample, fit
+from affinitynet.engine import MeanCount, Sample, fit
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
@@ -56,8 +56,7 @@ def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
     model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
-    save_weights(context.work.weights("affinity"), model.state_dict(), model.settings)
-    context.work.checkpoint("affinity").unlink(missing_ok=True)
+    context.finish_training("affinity", model)
 
 
 def _train(context: Context) -> AffinityNet:
@@ -79,6 +78,7 @@ def _train(context: Context) -> AffinityNet:
         config,
         seed=context.config.seed,
         device=context.device,
+        processes=context.processes,
         checkpoint=context.work.checkpoint("affinity"),
         losses=context.work.losses("affinity"),
         report=context.report,
@@ -87,7 +87,7 @@ def _train(context: Context) -> AffinityNet:
     return model
 
 
-def _loss(config: AffinityConfig, model: nn.Module, batch: Sample) -> Tensor:
+def _loss(config: AffinityConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     images, labels = batch
     affinity = pair_affinity(model(images), config.radius, config.border)
-    return affinity_loss(affinity, *pair_labels(labels, config.radius, config.border))
+    return affinity_loss(affinity, *pair_labels(labels, config.radius, config.border), mean_count)

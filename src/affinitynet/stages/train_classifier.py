@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from affinitynet.config import ClassifierConfig
 from affinitynet.data.images import load_image
-from affinitynet.data.store import save_weights
 from affinitynet.data.transforms import (
     jitter_colours,
     normalise,
@@ -19,7 +18,7 @@ from affinitynet.data.transforms import (
     random_resize_long,
     to_tensor,
 )
-from affinitynet.engine import Sample, fit
+from affinitynet.engine import MeanCount, Sample, fit
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.stages.context import Context, start_backbone
 from affinitynet.types import InputError, TaggedImage
@@ -53,8 +52,7 @@ def train_classifier(context: Context) -> None:
     """Train the tag classifier on the training split and write ``classifier.safetensors``."""
     config = context.config.classifier
     model = _trained(context, Path(config.trained)) if config.trained else _train(context)
-    save_weights(context.work.weights("classifier"), model.state_dict(), model.settings)
-    context.work.checkpoint("classifier").unlink(missing_ok=True)
+    context.finish_training("classifier", model)
 
 
 def _trained(context: Context, path: Path) -> TagClassifier:
@@ -83,6 +81,7 @@ def _train(context: Context) -> TagClassifier:
         config,
         seed=context.config.seed,
         device=context.device,
+        processes=context.processes,
         checkpoint=context.work.checkpoint("classifier"),
         losses=context.work.losses("classifier"),
         report=context.report,
@@ -91,6 +90,6 @@ def _train(context: Context) -> TagClassifier:
     return model
 
 
-def _loss(model: nn.Module, batch: Sample) -> Tensor:
+def _loss(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     images, tags = batch
-    return tag_loss(model(images), tags)
+    return tag_loss(model(images), tags, mean_count)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from affinitynet.config import PipelineConfig, SegmenterConfig
 from affinitynet.data.images import load_image
-from affinitynet.data.store import WorkFolder, save_mask, save_weights
+from affinitynet.data.store import WorkFolder, save_mask
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
-from affinitynet.engine import Sample, fit, for_each_image
+from affinitynet.engine import MeanCount, Sample, fit, for_each_image
 from affinitynet.models.backbones import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
@@ -68,13 +68,13 @@ def train_segmenter(context: Context) -> None:
         config,
         seed=context.config.seed,
         device=context.device,
+        processes=context.processes,
         checkpoint=context.work.checkpoint("segmenter"),
         losses=context.work.losses("segmenter"),
         report=context.report,
         label="train-segmenter",
     )
-    save_weights(context.work.weights("segmenter"), model.state_dict(), model.settings)
-    context.work.checkpoint("segmenter").unlink(missing_ok=True)
+    context.finish_training("segmenter", model)
 
 
 def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
@@ -118,9 +118,10 @@ def _start(model: Segmenter, context: Context) -> None:
         start_from_hub(model)
 
 
-def _loss(model: nn.Module, batch: Sample) -> Tensor:
+def _loss(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     images, labels = batch
-    return F.cross_entropy(model(images), labels, ignore_index=IGNORE)
+    total = F.cross_entropy(model(images), labels, ignore_index=IGNORE, reduction="sum")
+    return total / mean_count((labels != IGNORE).sum())
 
 
 def segment(context: Context) -> None:
@@ -128,11 +129,12 @@ def segment(context: Context) -> None:
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.device)
     records = {r.name: r for split in context.evaluation_splits for r in context.dataset.split(split)}
-    missing = [r for r in records.values() if not context.work.artifact("segmented", r.name).exists()]
+    own = context.processes.share(list(records.values()))
+    missing = [r for r in own if not context.work.artifact("segmented", r.name).exists()]
     for_each_image(
         lambda r: save_mask(context.work.artifact("segmented", r.name), predictor.predict(load_image(r.path))),
         missing,
-        total=len(records),
+        total=len(own),
         workers=context.workers,
         report=context.report,
         label="segment",
