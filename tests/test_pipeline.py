@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from affinitynet.config import ClassifierConfig, MaskConfig, PipelineConfig, read_config
+from affinitynet.data.store import WorkFolder
 from affinitynet.pipeline import STAGES, run_pipeline
 from affinitynet.predictor import MaskPredictor
 from affinitynet.types import InputError
@@ -107,6 +108,13 @@ def test_another_configuration_is_refused_and_nothing_is_touched(world, finished
     with pytest.raises(InputError, match=r"made with another configuration \(classifier\.epochs: 1 -> 2\).*--force"):
         run_pipeline(world, work, other, workers=1)
     assert snapshot(work) == before
+
+
+def test_a_second_run_at_the_same_time_is_told(world, finished, tmp_path):
+    work = copied(finished, tmp_path / "w")
+    with WorkFolder(work).locked(), pytest.raises(InputError, match="another run is at work in it"):
+        run_pipeline(world, work, QUICK, workers=1)
+    run_pipeline(world, work, QUICK, workers=1)
 
 
 def test_changed_tags_are_refused(world, finished, tmp_path):

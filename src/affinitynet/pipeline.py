@@ -12,6 +12,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,13 +135,16 @@ def run_pipeline(
     if any(stage.run is train_segmenter for stage in chosen):
         check_segmenter(context.config, context.dataset.classes)
     fingerprints = _fingerprints(context, {stage.name for stage in chosen})
+    changed = _changed_stages(context, fingerprints, chosen, force)
     context.processes.wait()  # all have read the records that the first one is about to change
-    if context.processes.first:
-        _refuse_overwriting(context, fingerprints, chosen, force)
-        _write_config(context, Path(data))
-    context.processes.wait()
-    for stage in chosen:
-        _run_stage(context, stage, fingerprints)
+    with folder.locked() if context.processes.first else nullcontext():
+        if context.processes.first:
+            for stage in changed:
+                folder.forget(stage.name, stage.outputs)
+            _write_config(context, Path(data))
+        context.processes.wait()
+        for stage in chosen:
+            _run_stage(context, stage, fingerprints)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
@@ -239,15 +243,17 @@ def _facts(records: Iterable[TaggedImage]) -> list:
     return [(record.name, record.tags, record.path.stat().st_size) for record in records]
 
 
-def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool) -> None:
-    """Check that the folder's stages fit the settings; forget those that may be made again.
+def _changed_stages(
+    context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool
+) -> list[Stage]:
+    """Check that the folder's stages fit the settings; return those to be forgotten and made again.
 
     A dear stage that is neither chosen nor needed now stays as it is, with the fingerprint it was
     made under: other masks leave the segmentation network alone until it is to be trained again.
 
     Raises:
         InputError: a dear stage was made under other settings, or a stage that is needed is not
-            finished; nothing has been touched then.
+            finished.
     """
     records = context.work.records()
     concerned = _with_needs(chosen)
@@ -271,8 +277,7 @@ def _refuse_overwriting(context: Context, fingerprints: dict[str, str], chosen: 
                 f"{stage.name} needs {min(missing)}, which has not finished in --work {context.work.root}; "
                 "run `affinitynet run` instead, or the missing stage first"
             )
-    for stage in changed:
-        context.work.forget(stage.name, stage.outputs)
+    return changed
 
 
 def _with_needs(chosen: Sequence[Stage]) -> set[str]:

@@ -8,11 +8,12 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
@@ -192,6 +193,29 @@ class WorkFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile; a killed run leaves it open.
+
+        Storage that knows no locks is taken as it is.
+
+        Raises:
+            InputError: another run is at work in it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / ".lock", timeout=0)
+        with suppress(NotImplementedError):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def check_is_ours(self) -> None:
         """Refuse a folder that holds something else.
