@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,12 @@ def test_every_epoch_sees_an_image_at_most_once_in_a_new_order():
     assert all(len(set(order)) == 8 for order in epochs)
     assert epochs[0] != epochs[1]
     assert list(ShuffledSteps(10, CONFIG, seed=0, first_step=3)) == batches[3:]
+
+
+def test_a_small_collection_is_passed_over_more_often():
+    few = ShuffledSteps(10, replace(CONFIG, min_steps=9), seed=0, first_step=0)
+    assert len(list(few)) == few.total == 10
+    assert ShuffledSteps(100, replace(CONFIG, min_steps=9), seed=0, first_step=0).total == 75
 
 
 def test_fewer_images_than_a_batch_still_train():

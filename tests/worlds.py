@@ -19,12 +19,12 @@ from affinitynet.config import (
 from affinitynet.data.demo import draw_world
 
 QUICK = PipelineConfig(
-    classifier=ClassifierConfig(epochs=1, batch_size=2, crop_size=64, precision="float32"),
+    classifier=ClassifierConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),
     cams=CamConfig(scales=(1.0,), precision="float32"),
-    affinity=AffinityConfig(epochs=1, batch_size=2, crop_size=64, precision="float32"),
+    affinity=AffinityConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),
     walk=WalkConfig(steps=16, alphas=(4.0, 8.0), precision="float32"),
     masks=MaskConfig(alpha=8.0, crf=False),
-    segmenter=SegmenterConfig(epochs=1, batch_size=2, crop_size=64, precision="float32"),
+    segmenter=SegmenterConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),
     predict=PredictConfig(precision="float32"),
 )
 """Everything runs, nothing is learnt."""

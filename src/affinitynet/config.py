@@ -36,6 +36,8 @@ class TrainConfig:
 
     epochs: int = 5
     """Passes over the training split."""
+    min_steps: int = 0
+    """Steps to do at least: a small collection is passed over more often."""
     batch_size: int = 16
     """Images per step."""
     crop_size: int = 320
@@ -51,6 +53,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _require(self.min_steps >= 0, "min_steps", self.min_steps, "at least 0")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(
             self.crop_size >= 32 and self.crop_size % 16 == 0,
@@ -68,6 +71,7 @@ class ClassifierConfig(TrainConfig):
     """Stage train-classifier: tags -> classifier.safetensors."""
 
     epochs: int = 5
+    min_steps: int = 240
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
     max_scale: float = 1.7
@@ -126,6 +130,7 @@ class AffinityConfig(TrainConfig):
     """Stage train-affinity: seeds -> affinity.safetensors."""
 
     epochs: int = 4
+    min_steps: int = 480
     batch_size: int = 8
     learning_rate: float = 0.02
     start: Literal["imagenet", "classifier"] = "classifier"
@@ -194,6 +199,7 @@ class SegmenterConfig(TrainConfig):
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4
+    min_steps: int = 360
     batch_size: int = 8
     learning_rate: float = 0.001
     """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""

@@ -72,7 +72,7 @@ class ShuffledSteps(Sampler):
     def __init__(
         self, count: int, config: TrainConfig, seed: int, first_step: int, processes: Processes = ALONE
     ) -> None:
-        self.count, self.config, self.seed, self.first_step = count, config, seed, first_step
+        self.count, self.seed, self.first_step = count, seed, first_step
         self.processes = processes
         self.batch_size = min(config.batch_size, count)
         if self.batch_size < processes.count:
@@ -81,13 +81,14 @@ class ShuffledSteps(Sampler):
                 "start fewer, or enlarge it"
             )
         self.steps_per_epoch = count // self.batch_size
-        self.total = self.steps_per_epoch * config.epochs
+        self.epochs = max(config.epochs, math.ceil(config.min_steps / self.steps_per_epoch))
+        self.total = self.steps_per_epoch * self.epochs
 
     def __len__(self) -> int:
         return self.total - self.first_step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(self.first_step // self.steps_per_epoch, self.config.epochs):
+        for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
             generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
             order = torch.randperm(self.count, generator=generator).tolist()
             start = max(0, self.first_step - epoch * self.steps_per_epoch)

@@ -24,6 +24,7 @@ def _paper(network: str) -> PipelineConfig:
         network=network,
         classifier=ClassifierConfig(
             epochs=15,
+            min_steps=0,
             crop_size=448,
             learning_rate=0.1,
             momentum=momentum,
@@ -34,6 +35,7 @@ def _paper(network: str) -> PipelineConfig:
         cams=CamConfig(precision="float32"),
         affinity=AffinityConfig(
             epochs=8,
+            min_steps=0,
             crop_size=448,
             learning_rate=0.1,
             momentum=momentum,
@@ -54,13 +56,13 @@ PRESETS: dict[str, PipelineConfig] = {
 
 DEMO = PipelineConfig(
     classifier=ClassifierConfig(
-        epochs=9, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
+        epochs=9, min_steps=0, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
     ),
     cams=CamConfig(scales=(0.75, 1.5)),
     seeds=SeedConfig(low_alpha=3.0),
-    affinity=AffinityConfig(epochs=5, crop_size=192),
+    affinity=AffinityConfig(epochs=5, min_steps=0, crop_size=192),
     walk=WalkConfig(steps=128),
-    segmenter=SegmenterConfig(epochs=3, crop_size=160),
+    segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 
