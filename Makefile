@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long torture lint clean
 
 demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
@@ -14,6 +14,9 @@ test: $(READY) lint  ## what CI runs: lint, types, tests
 
 test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
 	$(BIN)/python -m pytest -m slow
+
+torture: $(READY)  ## ten minutes: a hundred runs killed at random moments and continued
+	$(BIN)/python tests/torture.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

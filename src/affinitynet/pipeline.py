@@ -311,6 +311,8 @@ def _write_config(context: Context, data: Path) -> None:
 def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> None:
     """Run a stage unless it is finished; keep its time even if it is interrupted."""
     known = context.work.records().get(stage.name, {})
+    if context.processes.first and not known.get("finished"):
+        context.work.sweep((*stage.outputs, "losses"))
     context.processes.wait()  # until all know whether there is something to do
     if known.get("finished"):
         context.report.say(f"{stage.name}: done before")

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from affinitynet.types import InputError
 
+UNFINISHED = ".writing-"  # how names of files begin that are being written
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
@@ -33,7 +35,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         (b'whole', 1)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -193,6 +195,14 @@ class WorkFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    def sweep(self, outputs: tuple[str, ...]) -> None:
+        """Delete what a killed run left half written in the folder itself and in ``outputs`` (paths below it)."""
+        for output in outputs:
+            for left in (self.root / output).rglob(f"{UNFINISHED}*"):
+                left.unlink(missing_ok=True)
+        for left in self.root.glob(f"{UNFINISHED}*"):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
