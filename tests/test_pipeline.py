@@ -9,7 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.config import ClassifierConfig, MaskConfig, PipelineConfig, read_config
+from affinitynet.config import MaskConfig, PipelineConfig, read_config
 from affinitynet.data.store import WorkFolder
 from affinitynet.pipeline import STAGES, run_pipeline
 from affinitynet.predictor import MaskPredictor
@@ -104,7 +104,7 @@ def test_an_interrupted_run_continues_to_the_same_result(world, finished, tmp_pa
 def test_another_configuration_is_refused_and_nothing_is_touched(world, finished, tmp_path):
     work = copied(finished, tmp_path / "w")
     before = snapshot(work)
-    other = replace(QUICK, classifier=ClassifierConfig(epochs=2, batch_size=2, crop_size=64, precision="float32"))
+    other = replace(QUICK, classifier=replace(QUICK.classifier, epochs=2))
     with pytest.raises(InputError, match=r"made with another configuration \(classifier\.epochs: 1 -> 2\).*--force"):
         run_pipeline(world, work, other, workers=1)
     assert snapshot(work) == before
