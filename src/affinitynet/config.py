@@ -71,7 +71,7 @@ class ClassifierConfig(TrainConfig):
     """Stage train-classifier: tags -> classifier.safetensors."""
 
     epochs: int = 5
-    min_steps: int = 240
+    min_steps: int = 230
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
     max_scale: float = 1.7
