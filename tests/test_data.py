@@ -109,7 +109,7 @@ def test_splits_masks_and_untagged_images_of_a_folder(tmp_path):
     names = {name: [r.name for r in records] for name, records in dataset.splits.items()}
     assert names == {"train": ["a", "c"], "val": ["b"], "untagged": ["d"]}
     assert dataset.default_split == "train"
-    assert dataset.evaluation_splits() == ("val",)
+    assert dataset.evaluation_splits == ("val",)
     assert (dataset.mask(dataset.split("val")[0]) == 2).all()
 
 
@@ -145,7 +145,7 @@ def test_the_real_photographs(voc_animals):
         "train_aug": 1491,
         "val": 199,
     }
-    assert dataset.evaluation_splits() == ("train", "val")
+    assert dataset.evaluation_splits == ("train", "val")
     record = dataset.split("val")[2]
     assert (record.name, record.tags) == ("2007_000783", (12, 14))
     assert dataset.mask(record).shape == load_image(record.path).shape[:2]

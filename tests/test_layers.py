@@ -26,14 +26,16 @@ MAY_IMPORT = {
     "measuring": BASE | {"data", "engine", "ops", "progress"},
     "stages": BASE
     | {"measuring", "config", "data", "engine", "models", "ops", "predictor", "processes", "progress", "segmentation"},
-    "exports": BASE | {"config", "data", "progress"},
-    "report": BASE | {"config", "data", "engine", "measuring", "ops", "progress"},
+    "finished": BASE | {"config", "data"},
+    "exports": BASE | {"data", "finished", "progress"},
+    "report": BASE | {"data", "engine", "finished", "measuring", "ops", "progress"},
     "predict": BASE | {"data", "engine", "processes", "progress", "segmentation", "stages"},
-    "audit": BASE | {"config", "data", "engine", "models", "progress"},
+    "audit": BASE | {"config", "data", "engine", "finished", "models", "progress"},
     "convert": BASE | {"data", "models"},
     "pipeline": BASE | {"config", "data", "memory", "processes", "progress", "stages"},
     "tools": BASE
-    | {"audit", "convert", "exports", "measuring", "pipeline", "predict", "processes", "progress", "report", "summary"},
+    | {"audit", "convert", "data", "exports", "measuring", "pipeline", "predict", "processes", "progress", "report"}
+    | {"summary"},
     "cli": BASE | {"config", "data", "memory", "pipeline", "presets", "progress", "summary", "tools"},
     "__main__": {"cli"},
     "__init__": None,  # the public names, imported lazily from everywhere

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affinitynet.config import ClassifierConfig, PipelineConfig, read_config, stored_data
-from affinitynet.data.datasets import open_dataset
+from affinitynet.config import ClassifierConfig
 from affinitynet.data.images import load_image
-from affinitynet.data.store import WorkFolder, write_text
+from affinitynet.data.store import write_text
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.engine import for_each_image
+from affinitynet.finished import open_finished
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.progress import Reporter
-from affinitynet.types import InputError, TaggedImage
+from affinitynet.types import TaggedImage
 
 MISSING, WRONG = "missing", "wrong"
 
@@ -74,12 +74,9 @@ def audit_tags(
     Raises:
         InputError: there is no trained classifier, or the data set is not where it was.
     """
-    folder = WorkFolder(Path(work))
-    if not folder.weights("classifier").exists():
-        raise InputError(f"--work {work}: has no trained classifier; run `affinitynet train-classifier` first")
-    config = read_config(folder.config_file, PipelineConfig())
-    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes)
-    records = dataset.split(config.split or dataset.default_split)
+    finished = open_finished(work, data, "train-classifier")
+    folder, config, dataset = finished.folder, finished.config, finished.dataset
+    records = dataset.split(finished.split)
     classifier = TagClassifier.load(folder.weights("classifier"), dataset.classes).to(device)
     found = np.zeros((len(records), len(dataset.classes)), np.float32)
 

@@ -20,7 +20,7 @@ from affinitynet.memory import keep_freed_memory
 from affinitynet.presets import DEMO, PRESETS, preset
 from affinitynet.progress import Reporter
 from affinitynet.summary import class_table, quality_table, time_table
-from affinitynet.tools import TOOLS, add_computing, names_of
+from affinitynet.tools import TOOLS, add_computing, names_of, tell_left_out
 from affinitynet.types import InputError
 
 DESCRIPTION = """\
@@ -89,9 +89,13 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0 done, 2 wrong input, 1 anything else."""
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 2 wrong input, 3 done but something was left out, 1 anything else.
+    """
     console = Console(stderr=True)
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     keep_freed_memory()
     try:
         return _main(arguments, console)
@@ -212,6 +216,12 @@ def _with_nearest(message: str, arguments: Sequence[str]) -> str:
     return f"--{unknown[1]}: {arguments[0]} has no such flag; did you mean --{nearest}?"
 
 
+def _underscored(argument: str) -> str:
+    """Let flags be written with hyphens: --on-error is --on_error."""
+    flag, equals, value = argument.partition("=")
+    return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else argument
+
+
 def _flags(values: dict, prefix: str = "") -> list[str]:
     """Return the dotted names of all settings."""
     return [
@@ -243,7 +253,8 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
         for split, steps in metrics.items():
             step, found = list(steps.items())[-1]
             Console().print(class_table(f"{step}, {split} ({found['images']} images)", found))
-    return 0
+    folder = WorkFolder(work)
+    return tell_left_out(folder.left_out(), folder.left_out_file) if "check-data" in command.stages else 0
 
 
 def _demo(values: Namespace, console: Console) -> int:

@@ -264,6 +264,8 @@ class PipelineConfig:
     """Images to train on and to label; null: train_aug, train or all, the first there is."""
     classes: tuple[str, ...] | None = None
     """Names of the classes to learn, in the order of their mask values; null: all of the data set."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """What an image, mask or row does that cannot be used: it is left out and listed, or everything stops."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Train the tag classifier"""
     cams: CamConfig = field(default_factory=CamConfig)

@@ -98,7 +98,7 @@ def measure_masks(
     dataset = open_dataset(data, classes)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
-    splits = (split,) if split else dataset.evaluation_splits()
+    splits = (split,) if split else dataset.evaluation_splits
     if not splits:
         raise InputError(f"--data {data}: has no ground-truth masks to measure against")
     return {name: _measure_split(Path(masks), dataset, name, workers, report or Reporter()) for name in splits}

@@ -23,7 +23,7 @@ import yaml
 
 from affinitynet import __version__
 from affinitynet.config import PipelineConfig, differences, read_config, stored_data, to_dict
-from affinitynet.data.datasets import open_dataset
+from affinitynet.data.datasets import Dataset, open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
 from affinitynet.memory import peak_memory
 from affinitynet.processes import join_processes
@@ -71,7 +71,15 @@ def _training(network: str) -> tuple[str, str, str]:
 
 
 STAGES = (
-    Stage("check-data", check_data, (), ("split", "classes"), (), cheap=True, shared=False),
+    Stage(
+        "check-data",
+        check_data,
+        (),
+        ("split", "classes", "on_error"),
+        ("left_out.csv",),
+        cheap=True,
+        shared=False,
+    ),
     Stage(
         "train-classifier",
         train_classifier,
@@ -134,17 +142,15 @@ def run_pipeline(
     chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
     if any(stage.run is train_segmenter for stage in chosen):
         check_segmenter(context.config, context.dataset.classes)
-    fingerprints = _fingerprints(context, {stage.name for stage in chosen})
-    changed = _changed_stages(context, fingerprints, chosen, force)
-    context.processes.wait()  # all have read the records that the first one is about to change
+    fingerprints, changed = _plan(context, chosen, force)
     with folder.locked() if context.processes.first else nullcontext():
-        if context.processes.first:
-            for stage in changed:
-                folder.forget(stage.name, stage.outputs)
-            _write_config(context, Path(data))
-        context.processes.wait()
+        _begin(context, Path(data), changed)
         for stage in chosen:
             _run_stage(context, stage, fingerprints)
+            if stage.run is check_data:
+                context = replace(context, dataset=context.unchecked.without(folder.left_out()))
+                fingerprints, changed = _plan(context, chosen, force)
+                _begin(context, Path(data), changed)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
@@ -180,10 +186,10 @@ def tune_masks(
     config = read_config(folder.config_file, PipelineConfig())
     source = Path(data or stored_data(folder.config_file) or "")
     context = _context(source, folder, config, device, workers, report)
-    if not context.evaluation_splits:
+    if not context.dataset.evaluation_splits:
         raise InputError(f"--data {source}: has no ground-truth masks to tune on; draw a few (docs/own-data.md)")
     walk = config.walk
-    tuning = tune(context, split or context.evaluation_splits[0], betas or (walk.beta,), steps or (walk.steps,))
+    tuning = tune(context, split or context.dataset.evaluation_splits[0], betas or (walk.beta,), steps or (walk.steps,))
     if tuning.best != tuning.present or config.masks.threshold is not None:
         chosen = tuning.best.applied_to(config)
         stages = ("random-walk", "make-masks", "evaluate")
@@ -199,21 +205,37 @@ def _context(
     workers: int | None,
     report: Reporter | None,
 ) -> Context:
-    dataset = open_dataset(data, config.classes)
+    dataset = open_dataset(data, config.classes, config.on_error)
     split = config.split or dataset.default_split
     dataset.split(split)
     processes, chosen = join_processes(device)
     return Context(
-        dataset=dataset,
+        dataset=dataset.without(folder.left_out()),
+        unchecked=dataset,
         work=folder,
         config=replace(config, split=split, classes=dataset.classes),
         device=chosen,
         report=(report or Reporter(folder.root / "log.txt")) if processes.first else Reporter(),
         split=split,
-        evaluation_splits=dataset.evaluation_splits(),
         workers=workers or torch.get_num_threads(),
         processes=processes,
     )
+
+
+def _plan(context: Context, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, str], list[Stage]]:
+    """Return the stages' fingerprints, and those stages that have to be forgotten and made again."""
+    fingerprints = _fingerprints(context, {stage.name for stage in chosen})
+    return fingerprints, _changed_stages(context, fingerprints, chosen, force)
+
+
+def _begin(context: Context, data: Path, changed: Sequence[Stage]) -> None:
+    """Note the settings, and forget what was made under others."""
+    context.processes.wait()  # all have read the records that the first one is about to change
+    if context.processes.first:
+        for stage in changed:
+            context.work.forget(stage.name, stage.outputs)
+        _write_config(context, data)
+    context.processes.wait()
 
 
 def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
@@ -222,6 +244,8 @@ def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
     settings = to_dict(context.config)
     training, labelled = _facts(context.training_images), _facts(context.labelled_images)
     images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
+    images["check-data"] = _facts(context.unchecked.labelled(context.split))
+    measured = {"check-data": _truth(context.unchecked), "evaluate": _truth(context.dataset)}
     fingerprints: dict[str, str] = {}
 
     def will_be_there(name: str) -> bool:
@@ -233,7 +257,7 @@ def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
             "settings": {key: settings[key] for key in stage.settings},
             "images": images.get(stage.name, labelled),
             "needs": [fingerprints[name] for name in (*stage.needs, *filter(will_be_there, stage.sees))],
-            "evaluated": context.evaluation_splits if stage.name in ("check-data", "evaluate") else (),
+            "measured": measured.get(stage.name, ()),
         }
         fingerprints[stage.name] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return fingerprints
@@ -241,6 +265,11 @@ def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
 
 def _facts(records: Iterable[TaggedImage]) -> list:
     return [(record.name, record.tags, record.path.stat().st_size) for record in records]
+
+
+def _truth(dataset: Dataset) -> list:
+    splits = dataset.evaluation_splits
+    return [(s, r.name, r.mask.stat().st_size) for s in splits for r in dataset.split(s) if r.mask is not None]
 
 
 def _changed_stages(

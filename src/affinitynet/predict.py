@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from affinitynet.data.images import EXTENSIONS, load_image
-from affinitynet.data.store import atomic_file, save_arrays, save_mask
+from affinitynet.data.layout import LeftOut, OnError, Problems
+from affinitynet.data.store import atomic_file, save_arrays, save_left_out, save_mask
 from affinitynet.engine import for_each_image
 from affinitynet.processes import ALONE, Processes
 from affinitynet.progress import Reporter
@@ -27,11 +28,12 @@ def predict_images(
     *,
     overlays: bool = False,
     scores: bool = False,
+    on_error: OnError = "skip",
     device: torch.device | str = "cpu",
     workers: int = 1,
     processes: Processes = ALONE,
     report: Reporter | None = None,
-) -> int:
+) -> tuple[int, tuple[LeftOut, ...]]:
     """Label images and write ``out/masks/NAME.png``.
 
     Names and sub-folders are kept. Images whose mask is there already are left alone, so that an
@@ -43,22 +45,30 @@ def predict_images(
         model: a work folder, or a segmentation network's safetensors file.
         overlays: also write the images with their masks laid over.
         scores: also write probabilities float16 [C + 1, h, w], background first.
+        on_error: what an image does that cannot be read: "skip", to be listed in ``out/left_out.csv``, or "stop".
         device: "cpu" or "cuda".
         workers: images in work at the same time, in each process.
         processes: that share the images.
         report: shows progress.
 
     Returns:
-        The number of images labelled, by this process.
+        The number of images labelled and what was left out, by all processes together.
 
     Raises:
         InputError: a source is missing or no image, or there is no model.
     """
     images = find_images(sources)
     predictor = SegmentationPredictor.load(model, device)
+    problems = Problems(on_error)
 
     def label(name: str) -> None:
-        image = load_image(images[name])
+        image = None
+        with problems.noted(name, "image"):
+            image = load_image(images[name])
+        if image is not None:
+            write(name, image)
+
+    def write(name: str, image: np.ndarray) -> None:
         found = predictor.scores(image)
         mask = labels_at(found, image.shape[:2])
         if scores:
@@ -71,7 +81,12 @@ def predict_images(
     own = processes.share(list(images))
     missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
     for_each_image(label, missing, total=len(own), workers=workers, report=report or Reporter(), label="predict")
-    return len(missing)
+    left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
+    if processes.first:
+        (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
+        if left_out:
+            save_left_out(out / "left_out.csv", left_out)
+    return sum(processes.gather([len(missing)])) - len(left_out), left_out
 
 
 def find_images(sources: Sequence[Path]) -> dict[str, Path]:

@@ -48,6 +48,19 @@ class Processes:
         if self.count > 1:
             torch.distributed.barrier()
 
+    def gather(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items of all processes, in the order of their ranks.
+
+        Example:
+            >>> ALONE.gather([1, 2])
+            [1, 2]
+        """
+        if self.count == 1:
+            return list(items)
+        parts: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(parts, list(items))
+        return [item for part in parts for item in part]
+
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a number over the processes; no gradient passes through it."""
         if self.count == 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from affinitynet.data.layout import LeftOut, OnError
 from affinitynet.progress import Reporter
 from affinitynet.summary import audit_table, class_table, tuning_table, tuning_verdict
 
@@ -20,6 +22,7 @@ MEASURE_HELP = "measure any folder of masks against a data set's ground truth"
 REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
 EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
 CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
+LEFT_OUT_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,17 @@ def names_of(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
+def tell_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
+    """Say on stderr what was left out, if anything was, and return the exit code that tells it."""
+    if not left_out:
+        return 0
+    for left in left_out[:LEFT_OUT_SHOWN]:
+        print(f"affinitynet: left out: {left.reason}", file=sys.stderr)
+    more = f", {len(left_out) - LEFT_OUT_SHOWN} more in it" if len(left_out) > LEFT_OUT_SHOWN else ""
+    print(f"affinitynet: {len(left_out)} left out ({table}{more}); the rest is done", file=sys.stderr)
+    return 3
+
+
 def _predict_parser() -> ArgumentParser:
     usage = "affinitynet predict IMAGE|FOLDER ... --out DIR --model WORK|FILE [--SETTING VALUE ...]"
     parser = ArgumentParser(exit_on_error=False, usage=usage)
@@ -62,6 +76,8 @@ def _predict_parser() -> ArgumentParser:
     parser.add_argument("--overlays", action="store_true", help=overlays)
     scores = "Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first."
     parser.add_argument("--scores", action="store_true", help=scores)
+    on_error = "What an image does that cannot be read: it is left out and listed in left_out.csv, or everything stops."
+    parser.add_argument("--on_error", type=OnError, default="skip", help=on_error)
     add_computing(parser)
     return parser
 
@@ -73,19 +89,20 @@ def _predict(values: Namespace, console: Console) -> int:
     from affinitynet.processes import join_processes
 
     processes, device = join_processes(values.device)
-    count = predict_images(
+    count, left_out = predict_images(
         [Path(source) for source in values.sources],
         Path(values.out),
         Path(values.model),
         overlays=values.overlays,
         scores=values.scores,
+        on_error=values.on_error,
         device=device,
         processes=processes,
         workers=values.workers or torch.get_num_threads(),
         report=Reporter(console=console if processes.first else None),
     )
     print(f"{count} images labelled: {Path(values.out) / 'masks'}")
-    return 0
+    return tell_left_out(left_out, Path(values.out) / "left_out.csv")
 
 
 def _tune_parser() -> ArgumentParser:

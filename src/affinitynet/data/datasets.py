@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from affinitynet.data.folder import read_folder
 from affinitynet.data.images import image_size, load_mask
-from affinitynet.data.layout import Layout
+from affinitynet.data.layout import Layout, LeftOut, OnError, Problems
 from affinitynet.data.voc import read_voc, voc_root
 from affinitynet.types import BACKGROUND, IGNORE, MAX_CLASSES, InputError, TaggedImage
 
@@ -26,6 +26,9 @@ class Dataset:
         splits: name -> images.
         mask_values: uint8 [256], stored mask value -> value in the order of ``classes``.
         default_split: what is trained on unless another split is named.
+        evaluation_splits: those that can be measured: all of their images have ground truth. Where there is no such
+            split, those of which some images have.
+        left_out: rows that could not be used.
     """
 
     root: Path
@@ -33,6 +36,8 @@ class Dataset:
     splits: Mapping[str, tuple[TaggedImage, ...]]
     mask_values: np.ndarray
     default_split: str
+    evaluation_splits: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
@@ -48,14 +53,25 @@ class Dataset:
             )
         return self.splits[name]
 
-    def evaluation_splits(self) -> tuple[str, ...]:
-        """Return the splits that can be measured: all of their images have ground truth.
+    def without(self, left_out: Collection[LeftOut]) -> Dataset:
+        """Return the data set without the images and ground-truth masks that are left out."""
+        images = {left.name for left in left_out if left.part == "image"}
+        masks = {left.name for left in left_out if left.part == "mask"}
+        splits = {
+            name: tuple(
+                replace(record, mask=None) if record.name in masks else record
+                for record in records
+                if record.name not in images
+            )
+            for name, records in self.splits.items()
+        }
+        measured = tuple(name for name in self.evaluation_splits if any(record.mask for record in splits[name]))
+        return replace(self, splits=splits, evaluation_splits=measured)
 
-        Where there is no such split, those of which some images have.
-        """
-        counts = {name: sum(r.mask is not None for r in records) for name, records in self.splits.items()}
-        whole = tuple(name for name, records in self.splits.items() if records and counts[name] == len(records))
-        return whole or tuple(name for name in self.splits if counts[name])
+    def labelled(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images of a split and of the evaluation splits, each once."""
+        splits = (split, *self.evaluation_splits)
+        return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
     def mask(self, record: TaggedImage) -> np.ndarray:
         """Return an image's ground truth, uint8 [H, W]: 0 background, class + 1, 255 ignore.
@@ -77,7 +93,7 @@ class Dataset:
         return values
 
 
-def open_dataset(root: Path | str, classes: Sequence[str] | None = None) -> Dataset:
+def open_dataset(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Dataset:
     """Read a data set of any layout that is known.
 
     Args:
@@ -85,6 +101,8 @@ def open_dataset(root: Path | str, classes: Sequence[str] | None = None) -> Data
             holds it, or a folder of images with ``tags.csv`` or ``tags.json``.
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
+        on_error: what a row of a list or tag file does that cannot be used: "skip", to be named in
+            :attr:`Dataset.left_out`, or "stop".
 
     Raises:
         InputError: the folder or something in it is not as it should be.
@@ -92,16 +110,26 @@ def open_dataset(root: Path | str, classes: Sequence[str] | None = None) -> Data
     folder = Path(root)
     if not folder.is_dir():
         raise InputError(f"--data {folder}: no such folder; name the one that holds your images")
+    problems = Problems(on_error)
+    try:
+        layout = _read_layout(folder, problems)
+    except InputError as error:
+        if problems.found:  # there would be something left, had nothing been left out
+            raise InputError(f"{problems.found[0].reason} (left out, and then: {error})") from None
+        raise
+    chosen = layout.classes if classes is None else tuple(classes)
+    return replace(_choose(folder, layout, chosen), left_out=tuple(problems.found))
+
+
+def _read_layout(folder: Path, problems: Problems) -> Layout:
     if voc := voc_root(folder):
-        layout = read_voc(voc)
-    elif any((folder / name).exists() for name in ("tags.csv", "tags.json")):
-        layout = read_folder(folder)
-    else:
-        raise InputError(
-            f"--data {folder}: neither a VOC devkit (JPEGImages, Annotations, ImageSets) nor a folder with "
-            "tags.csv or tags.json; write tags.csv with the columns file,tags"
-        )
-    return _choose(folder, layout, layout.classes if classes is None else tuple(classes))
+        return read_voc(voc, problems)
+    if any((folder / name).exists() for name in ("tags.csv", "tags.json")):
+        return read_folder(folder, problems)
+    raise InputError(
+        f"--data {folder}: neither a VOC devkit (JPEGImages, Annotations, ImageSets) nor a folder with "
+        "tags.csv or tags.json; write tags.csv with the columns file,tags"
+    )
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Dataset:
@@ -122,4 +150,10 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Dataset:
         return replace(record, tags=tuple(sorted(numbers[tag] for tag in record.tags if tag in numbers)))
 
     splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
-    return Dataset(root, chosen, splits, mask_values, layout.default_split)
+    return Dataset(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+
+
+def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:
+    counts = {name: sum(record.mask is not None for record in records) for name, records in splits.items()}
+    whole = tuple(name for name, records in splits.items() if records and counts[name] == len(records))
+    return whole or tuple(name for name in splits if counts[name])

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from affinitynet.data.images import EXTENSIONS
-from affinitynet.data.layout import Layout, check_inside, read_lines
+from affinitynet.data.layout import Layout, Problems, check_inside, read_lines
 from affinitynet.types import MAX_CLASSES, InputError, TaggedImage
-
-NAMED_IN_ERRORS = 3  # examples are enough where hundreds are wrong in the same way
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def _below_images(name: str) -> str:
     return name.removeprefix("images/")
 
 
-def read_folder(root: Path) -> Layout:
+def read_folder(root: Path, problems: Problems) -> Layout:
     """Read a folder of images with ``tags.csv`` or ``tags.json``.
 
     Classes are in the order of ``classes.txt`` if it is there, else of a one-hot file's columns,
@@ -78,13 +76,13 @@ def read_folder(root: Path) -> Layout:
     belongs to the splits; one without a row is in the split ``untagged`` only.
 
     Raises:
-        InputError: the tag file, a list or a name in them is not as it should be.
+        InputError: the tag file or a list is not as it should be; a row of one, unless ``problems`` takes note of it.
     """
     path = root / "tags.csv" if (root / "tags.csv").exists() else root / "tags.json"
-    tags = _read_csv(path) if path.suffix == ".csv" else _read_json(path)
+    tags = _read_csv(path, problems) if path.suffix == ".csv" else _read_json(path, problems)
     images = _Images(root)
-    rows = _match(tags, images, path)
-    classes = _class_order(root, path, tags)
+    rows = _match(tags, images, path, problems)
+    classes = _class_order(root, path, set().union(*rows.values()), tags.columns)
     records = {
         key: TaggedImage(
             images.names[key],
@@ -95,7 +93,7 @@ def read_folder(root: Path) -> Layout:
         for key in images.paths
     }
     splits = {
-        listing.stem: tuple(records[key] for key in _read_split(listing, images, rows, path))
+        listing.stem: tuple(records[key] for key in _read_split(listing, images, rows, path, problems))
         for listing in sorted((root / "splits").glob("*.txt"))
     }
     if "train" not in splits:
@@ -111,29 +109,21 @@ def _mask_of(root: Path, key: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _match(tags: _Tags, images: _Images, path: Path) -> dict[str, frozenset[str]]:
-    """Return image key -> class names, in which every row of the tag file has found its image."""
+def _match(tags: _Tags, images: _Images, path: Path, problems: Problems) -> dict[str, frozenset[str]]:
+    """Return image key -> class names of every row of the tag file that has found its image."""
     rows: dict[str, frozenset[str]] = {}
-    absent = []
     for where, written, names in tags.rows:
-        key = images.find(written, where)
-        if key is None:
-            absent.append(f"{written} ({where.rsplit('/', 1)[-1]})")
-        elif key in rows:
-            raise InputError(f"{where}: {written!r} has a row already; keep one row an image")
-        else:
+        with problems.noted(written, "row"):
+            key = images.find(written, where)
+            if key is None:
+                raise InputError(f"{where}: no image {written!r} below {path.parent}; mend the row or add the image")
+            if key in rows:
+                raise InputError(f"{where}: {written!r} has a row already; keep one row an image")
             rows[key] = names
-    if absent:
-        examples = ", ".join(absent[:NAMED_IN_ERRORS]) + (", ..." if len(absent) > NAMED_IN_ERRORS else "")
-        raise InputError(
-            f"{path}: {len(absent)} of {len(tags.rows)} rows name images that are not below {path.parent}: "
-            f"{examples}; mend the names or add the images"
-        )
     return rows
 
 
-def _class_order(root: Path, path: Path, tags: _Tags) -> tuple[str, ...]:
-    tagged = {name for _, _, names in tags.rows for name in names}
+def _class_order(root: Path, path: Path, tagged: set[str], columns: tuple[str, ...] | None) -> tuple[str, ...]:
     if not tagged:
         raise InputError(f"{path}: no image has any tag; tag some of them")
     listing = root / "classes.txt"
@@ -142,7 +132,7 @@ def _class_order(root: Path, path: Path, tags: _Tags) -> tuple[str, ...]:
         if len(set(classes)) < len(classes):
             raise InputError(f"{listing}: names a class twice; keep one line a class")
     else:
-        classes = tags.columns or tuple(sorted(tagged))
+        classes = columns or tuple(sorted(tagged))
     if missing := sorted(tagged - set(classes)):
         raise InputError(f"{path}: tag {missing[0]!r} is not in {listing}; add it there or mend the tag")
     if len(classes) > MAX_CLASSES:
@@ -150,23 +140,24 @@ def _class_order(root: Path, path: Path, tags: _Tags) -> tuple[str, ...]:
     return classes
 
 
-def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path) -> list[str]:
+def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path, problems: Problems) -> list[str]:
     """Return the image keys of a split file, one file name a line."""
     keys = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
+    for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
+        if not line:
             continue
         where = f"{path}:{number}"
-        key = images.find(line.strip(), where)
-        if key is None:
-            raise InputError(f"{where}: no image {line.strip()!r} below {tag_file.parent}; mend or remove the line")
-        if key not in rows:
-            raise InputError(f"{where}: {line.strip()!r} has no row in {tag_file.name}; add one (tags may be empty)")
-        keys.append(key)
+        with problems.noted(line, "row"):
+            key = images.find(line, where)
+            if key is None:
+                raise InputError(f"{where}: no image {line!r} below {tag_file.parent}; mend or remove the line")
+            if key not in rows:
+                raise InputError(f"{where}: {line!r} has no row in {tag_file.name}; add one (tags may be empty)")
+            keys.append(key)
     return list(dict.fromkeys(keys))
 
 
-def _read_csv(path: Path) -> _Tags:
+def _read_csv(path: Path, problems: Problems) -> _Tags:
     """Read ``file,tags`` with tags separated by ``;``, or ``file`` and one 0/1 column a class."""
     lines = read_lines(path)
     header = lines[0] if lines else ""
@@ -186,10 +177,11 @@ def _read_csv(path: Path) -> _Tags:
         where = f"{path}:{number}"
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(columns):
-            raise InputError(f"{where}: {len(cells)} cells under {len(columns)} columns; mend the row")
-        names = _one_hot(columns, cells, where) if one_hot else _split_tags(cells[1])
-        rows.append((where, cells[0].strip(), names))
+        with problems.noted(cells[0].strip(), "row"):
+            if len(cells) != len(columns):
+                raise InputError(f"{where}: {len(cells)} cells under {len(columns)} columns; mend the row")
+            names = _one_hot(columns, cells, where) if one_hot else _split_tags(cells[1])
+            rows.append((where, cells[0].strip(), names))
     return _Tags(rows, tuple(columns[1:]) if one_hot else None)
 
 
@@ -209,7 +201,7 @@ def _one_hot(columns: list[str], cells: list[str], where: str) -> frozenset[str]
     return frozenset(names)
 
 
-def _read_json(path: Path) -> _Tags:
+def _read_json(path: Path, problems: Problems) -> _Tags:
     """Read ``{"file": ["tag", ...]}``."""
     try:
         content = json.loads("\n".join(read_lines(path)))
@@ -217,7 +209,8 @@ def _read_json(path: Path) -> _Tags:
         raise InputError(f"{path}: not readable JSON ({error}); mend it") from None
     rows = []
     for written, names in content.items() if isinstance(content, dict) else [("", None)]:
-        if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-            raise InputError(f'{path}: {written!r} is not a list of tags; write {{"photo.jpg": ["cat", "dog"]}}')
-        rows.append((str(path), written, frozenset(name.strip() for name in names)))
+        with problems.noted(written, "row"):
+            if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+                raise InputError(f'{path}: {written!r} is not a list of tags; write {{"photo.jpg": ["cat", "dog"]}}')
+            rows.append((str(path), written, frozenset(name.strip() for name in names)))
     return _Tags(rows)

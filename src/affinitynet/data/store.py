@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from affinitynet.data.layout import LeftOut
 from affinitynet.types import InputError
 
 UNFINISHED = ".writing-"  # how names of files begin that are being written
@@ -77,6 +80,14 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and value != value else value
+
+
+def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
+    """Write what was left out as a table: name, part, reason."""
+    text = io.StringIO()
+    rows = ((left.name, left.part, left.reason) for left in left_out)
+    csv.writer(text).writerows([("name", "part", "reason"), *rows])
+    write_text(path, text.getvalue())
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -157,6 +168,10 @@ class WorkFolder:
     def metrics_file(self) -> Path:
         return self.root / "metrics.json"
 
+    @property
+    def left_out_file(self) -> Path:
+        return self.root / "left_out.csv"
+
     def artifact(self, kind: str, name: str) -> Path:
         """Return the path of an image's ``cams``, ``seeds``, ``walks``, ``masks`` or ``segmented``."""
         return self.root / kind / f"{name}{'.png' if kind in ('masks', 'segmented') else '.npz'}"
@@ -177,6 +192,20 @@ class WorkFolder:
         """Return what is known of each started stage: fingerprint, finished, seconds, images ..."""
         path = self.root / "stages.json"
         return read_json(path) if path.exists() else {}
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return what ``check-data`` left out, from ``left_out.csv``.
+
+        Raises:
+            InputError: the file was torn or changed to something else.
+        """
+        if not self.left_out_file.exists():
+            return ()
+        try:
+            rows = list(csv.DictReader(self.left_out_file.read_text(encoding="utf-8").splitlines()))
+            return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+            raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
 
     def record(self, stage: str, **facts: Any) -> None:
         """Add facts to a stage's record."""

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from affinitynet.data.layout import Layout, check_inside, read_lines
+from affinitynet.data.layout import Layout, Problems, check_inside, read_lines
 from affinitynet.types import InputError, TaggedImage
 
 CLASSES = (
@@ -44,36 +44,36 @@ def voc_root(folder: Path) -> Path | None:
     return next((c for c in candidates if all((c / part).is_dir() for part in _PARTS)), None)
 
 
-def read_voc(root: Path) -> Layout:
+def read_voc(root: Path, problems: Problems) -> Layout:
     """Read every list of ``ImageSets/Segmentation``; tags come from ``Annotations``.
 
     A line of a list is a bare name, or ``/JPEGImages/NAME.jpg /SegmentationClassAug/NAME.png``.
 
     Raises:
-        InputError: a list names something outside the folder or absent, or an annotation cannot be
-            read or has an unknown class.
+        InputError: there is no list, or one is no text; and unless ``problems`` takes note of it: a line names
+            something outside the folder or absent, or an annotation cannot be read or has an unknown class.
     """
     lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
     if not lists:
         raise InputError(f"{root / 'ImageSets' / 'Segmentation'}: holds no list; add train.txt with one name a line")
     tags: dict[str, tuple[int, ...]] = {}
-    splits = {path.stem: tuple(_read_list(root, path, tags)) for path in lists}
+    splits = {path.stem: tuple(_read_list(root, path, tags, problems)) for path in lists}
     default = next((name for name in ("train_aug", "train") if name in splits), next(iter(splits)))
     return Layout(CLASSES, splits, default)
 
 
-def _read_list(root: Path, path: Path, tags: dict[str, tuple[int, ...]]) -> list[TaggedImage]:
+def _read_list(root: Path, path: Path, tags: dict[str, tuple[int, ...]], problems: Problems) -> list[TaggedImage]:
     """Read one list; ``tags`` keeps what annotations said already."""
     records = []
     for number, line in enumerate(read_lines(path), start=1):
         fields = line.split()
         if not fields:
             continue
-        where = f"{path}:{number}"
-        image, mask = _resolve(root, fields, where)
-        if image.stem not in tags:
-            tags[image.stem] = _read_tags(root / "Annotations" / f"{image.stem}.xml")
-        records.append(TaggedImage(image.stem, image, tags[image.stem], mask))
+        with problems.noted(fields[0], "row"):
+            image, mask = _resolve(root, fields, f"{path}:{number}")
+            if image.stem not in tags:
+                tags[image.stem] = _read_tags(root / "Annotations" / f"{image.stem}.xml")
+            records.append(TaggedImage(image.stem, image, tags[image.stem], mask))
     return records
 
 

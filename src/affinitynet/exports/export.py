@@ -5,11 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from affinitynet.config import PipelineConfig, read_config, stored_data
-from affinitynet.data.datasets import open_dataset
-from affinitynet.data.store import WorkFolder
 from affinitynet.exports.common import LabelledImages
 from affinitynet.exports.formats import FORMATS
+from affinitynet.finished import open_finished
 from affinitynet.progress import Reporter
 from affinitynet.types import InputError
 
@@ -34,12 +32,9 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
         raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(f"--out {target}: exists; name a new folder")
-    folder = WorkFolder(work)
-    if not folder.records().get("make-masks", {}).get("finished"):
-        raise InputError(f"--work {work}: has no finished masks; run `affinitynet run` first")
-    config = read_config(folder.config_file, PipelineConfig())
-    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes)
-    chosen = (config.split or dataset.default_split, *dataset.evaluation_splits())
+    finished = open_finished(work, data)
+    folder, dataset = finished.folder, finished.dataset
+    chosen = (finished.split, *dataset.evaluation_splits)
     splits = {name: dataset.split(name) for name in dict.fromkeys(chosen)}
     missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
     if missing:

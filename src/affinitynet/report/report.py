@@ -11,15 +11,14 @@ from typing import Any
 
 import jinja2
 
-from affinitynet.config import PipelineConfig, read_config, stored_data
-from affinitynet.data.datasets import Dataset, open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
 from affinitynet.engine import for_each_image
+from affinitynet.finished import Finished, open_finished
 from affinitynet.measuring import SEGMENTER
 from affinitynet.progress import Reporter
 from affinitynet.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.report.charts import loss_chart
-from affinitynet.types import InputError, TaggedImage
+from affinitynet.types import TaggedImage
 
 KINDS = (
     {"id": "cam", "title": "class activation map", "sharp": False},
@@ -47,12 +46,9 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     Raises:
         InputError: the folder has no finished masks, or the data set is not where it was.
     """
-    folder = WorkFolder(work)
-    if not folder.records().get("make-masks", {}).get("finished"):
-        raise InputError(f"--work {work}: has no finished masks; run `affinitynet run` first")
-    config = read_config(folder.config_file, PipelineConfig())
-    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes)
-    cards = _cards(folder, dataset, config, workers, report or Reporter())
+    finished = open_finished(work, data)
+    folder, dataset = finished.folder, finished.dataset
+    cards = _cards(finished, workers, report or Reporter())
     metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
     stages = folder.records()
     page = _template().render(
@@ -60,11 +56,12 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
         images=len(cards),
         classes=dataset.classes,
         splits=list(dict.fromkeys(card.split for card in cards)),
-        network=config.network,
+        network=finished.config.network,
         seconds=_duration(sum(record.get("seconds", 0) for record in stages.values())),
         metrics=metrics,
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, dataset.classes) for split, steps in metrics.items()},
+        left_out=folder.left_out(),
         stages=stages,
         charts=_charts(folder),
         config=folder.config_file.read_text(encoding="utf-8"),
@@ -80,8 +77,9 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     return path
 
 
-def _cards(folder: WorkFolder, dataset: Dataset, config: PipelineConfig, workers: int, report: Reporter) -> list[Card]:
-    splits = dict.fromkeys((config.split or dataset.default_split, *dataset.evaluation_splits()))
+def _cards(finished: Finished, workers: int, report: Reporter) -> list[Card]:
+    folder, dataset = finished.folder, finished.dataset
+    splits = dict.fromkeys((finished.split, *dataset.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}
     for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
         chosen |= {record.name: (split, record) for record in dataset.split(split)}
@@ -91,7 +89,7 @@ def _cards(folder: WorkFolder, dataset: Dataset, config: PipelineConfig, workers
 
     def make(pair: tuple[str, TaggedImage]) -> None:
         split, record = pair
-        found[record.name] = make_card(folder, dataset, split, record, side, config.masks.alpha)
+        found[record.name] = make_card(folder, dataset, split, record, side, finished.config.masks.alpha)
 
     for_each_image(make, present, total=len(present), workers=workers, report=report, label="report")
     return [found[name] for name in sorted(found)]

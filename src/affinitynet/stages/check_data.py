@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from affinitynet.data.images import load_image
+from affinitynet.data.layout import LeftOut, Problems
+from affinitynet.data.store import save_left_out
 from affinitynet.engine import for_each_image
 from affinitynet.stages.context import Context
 from affinitynet.types import InputError, TaggedImage
@@ -11,21 +13,45 @@ from affinitynet.types import InputError, TaggedImage
 def check_data(context: Context) -> None:
     """Read every image and mask of the splits in use: better now than hours into a training.
 
+    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on.
+
     Raises:
-        InputError: one cannot be opened, sizes differ, or no training image has a tag.
+        InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
+            has a tag.
     """
-    if not any(record.tags for record in context.training_images):
-        raise InputError(
-            f"split {context.split!r}: none of its {len(context.training_images)} images has a tag of "
-            f"{', '.join(context.dataset.classes)}; tag some, or choose another --split"
-        )
+    records = context.unchecked.labelled(context.split)
+    problems = Problems(context.config.on_error)
 
     def check(record: TaggedImage) -> None:
-        load_image(record.path)
-        if record.mask is not None:
-            context.dataset.mask(record)
+        if not record.path.exists():  # it was a moment ago: not the image is at fault
+            raise InputError(f"{record.path}: has gone since the run began; see that the folder stays there")
+        with problems.noted(record.name, "image"):
+            load_image(record.path)
+            if record.mask is not None:
+                with problems.noted(record.name, "mask"):
+                    context.unchecked.mask(record)
 
-    records = context.labelled_images
     for_each_image(
         check, records, total=len(records), workers=context.workers, report=context.report, label="check-data"
     )
+    rows = context.unchecked.left_out
+    left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))
+    _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
+    if left_out:
+        context.report.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
+        save_left_out(context.work.left_out_file, left_out)
+
+
+def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
+    """See that enough is left to learn from."""
+    unusable = len({left.name for left in left_out})
+    if 2 * unusable >= total:
+        raise InputError(
+            f"{left_out[0].reason} ({unusable} of {total} images cannot be used; half of them may be left out at most)"
+        )
+    images = context.unchecked.without(left_out).split(context.split)
+    if not any(record.tags for record in images):
+        raise InputError(
+            f"split {context.split!r}: none of its {len(images)} images has a tag of "
+            f"{', '.join(context.dataset.classes)}; tag some, or choose another --split"
+        )

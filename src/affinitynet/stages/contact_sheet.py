@@ -24,10 +24,10 @@ _TINTS = _PALETTE * (255 / _PALETTE.max(1, keepdims=True).clip(1))  # VOC's hues
 
 def write_contact_sheet(context: Context) -> None:
     """Write ``contact_sheet.png``: images of the evaluation split, or of the training split without one."""
-    split = context.evaluation_splits[-1] if context.evaluation_splits else context.split
+    split = context.dataset.evaluation_splits[-1] if context.dataset.evaluation_splits else context.split
     records = [record for record in context.dataset.split(split) if record.tags] or context.dataset.split(split)
     chosen = [records[i * len(records) // ROWS] for i in range(ROWS)] if len(records) > ROWS else records
-    heads = ["image", "class activation map", "mask", "ground truth"][: 4 if context.evaluation_splits else 3]
+    heads = ["image", "class activation map", "mask", "ground truth"][: 4 if context.dataset.evaluation_splits else 3]
     width, height = CELL[0] + GAP, CELL[1] + CAPTION + GAP
     sheet = Image.new("RGB", (GAP + width * len(heads), GAP + CAPTION + height * len(chosen)), PAPER)
     for column, head in enumerate(heads):

@@ -27,19 +27,20 @@ class Context:
     """A run: the data, where results go, the settings, and how to compute and report.
 
     Args:
+        dataset: without what check-data left out.
+        unchecked: the same with it.
         split: name of the split that is trained on.
-        evaluation_splits: names of splits with ground truth, labelled and measured too.
         workers: images in work at the same time, in each process.
         processes: that share the run.
     """
 
     dataset: Dataset
+    unchecked: Dataset
     work: WorkFolder
     config: PipelineConfig
     device: torch.device
     report: Reporter
     split: str
-    evaluation_splits: tuple[str, ...]
     workers: int
     processes: Processes = ALONE
 
@@ -50,8 +51,7 @@ class Context:
     @property
     def labelled_images(self) -> tuple[TaggedImage, ...]:
         """The training images and, with their tags, those of the evaluation splits; each once."""
-        splits = (self.split, *self.evaluation_splits)
-        return tuple({image.name: image for split in splits for image in self.dataset.split(split)}.values())
+        return self.dataset.labelled(self.split)
 
     def finish_training(self, network: str, model: Any) -> None:
         """Write a trained network with its ``settings``, and forget how far its training had come."""

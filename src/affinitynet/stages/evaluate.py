@@ -32,7 +32,7 @@ def evaluate(context: Context) -> None:
     Raises:
         InputError: a mask of the ground truth does not fit its image.
     """
-    metrics = {split: _evaluate_split(context, split) for split in context.evaluation_splits}
+    metrics = {split: _evaluate_split(context, split) for split in context.dataset.evaluation_splits}
     write_metrics(context.work.metrics_file, metrics)
     write_contact_sheet(context)
 
