@@ -65,3 +65,30 @@ def test_an_unknown_network_names_the_known_ones():
 def test_differences_name_the_settings():
     old, new = (to_dict(PipelineConfig(classifier=ClassifierConfig(epochs=e))) for e in (4, 5))
     assert differences(old, new) == ["classifier.epochs: 4 -> 5"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "split: [&a [x, x, x], "
+        + ", ".join(f"&a{i} [*a{i - 1 if i else ''}, *a{i - 1 if i else ''}]" for i in range(40))
+        + "]",
+        "split: &a [*a]",
+        "split: " + "[" * 100_000,
+        "seed: !!python/object/apply:os.system ['touch pwned']",
+        'seed: "\0"',
+        "seed: " + "9" * 5000,
+        "walk: {beta: .nan}",
+        "split: " + "x" * 2**21,
+    ],
+    ids=["aliases", "loop", "deep", "object", "NUL", "digits", "NaN", "large"],
+)
+def test_a_hostile_config_is_one_line(tmp_path, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        read_config(path, PipelineConfig())
+    assert str(path) in str(raised.value)
+    assert len(str(raised.value)) < 1000
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]

@@ -39,6 +39,9 @@ class Toy(nn.Module):
 CONFIG = TrainConfig(epochs=3, batch_size=4, crop_size=32, learning_rate=0.05, precision="float32")
 
 
+NAMES = [f"image {i}" for i in range(10)]
+
+
 def sample(index):
     return (torch.rand(2, 1, 1) + index,)
 
@@ -52,7 +55,7 @@ def train(folder, make=sample, loss=mean_square, config=CONFIG):
     fit(
         model,
         make,
-        10,
+        NAMES,
         loss,
         config,
         seed=1,
@@ -152,7 +155,7 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
         fit(
             model,
             lambda index: (inputs[index],),
-            len(inputs),
+            [f"input {i}" for i in range(len(inputs))],
             loss,
             config,
             seed=0,
@@ -168,9 +171,35 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
     np.testing.assert_allclose(model.bias.detach(), golden["final_bias"], atol=1e-6)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_cure(tmp_path):
-    with pytest.raises(InputError, match="lower learning_rate"):
-        train(tmp_path, loss=lambda *given: mean_square(*given) * float("nan"))
+def test_a_loss_that_is_no_number_stops_and_names_its_images(tmp_path, monkeypatch):
+    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 2)
+    seen = []
+
+    def poisoned(model, batch, mean_count):
+        seen.append(batch[0][:, 0, 0, 0].floor().int().tolist())
+        return mean_square(model, batch, mean_count) * (float("nan") if len(seen) == 4 else 1)
+
+    with pytest.raises(InputError, match="lower learning_rate") as raised:
+        train(tmp_path, loss=poisoned)
+    message = str(raised.value)
+    assert "toy: the loss became nan at step 3 of" in message
+    assert all(f"image {i}" in message for i in seen[3])
+    assert len(list(csv.DictReader((tmp_path / "losses.csv").open()))) == 2  # of the checkpoint that is kept
+    assert (tmp_path / "c.safetensors").exists()
+
+
+def test_a_weight_that_is_no_number_is_never_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 1)
+
+    def steep(model, batch, mean_count):
+        value = mean_square(model, batch, mean_count)
+        return value + sum(
+            (p.sum() - p.detach().sum()).sqrt() for p in model.parameters() if p.requires_grad
+        )  # 0, and its slope is infinite
+
+    with pytest.raises(InputError, match="no finite numbers any more"):
+        train(tmp_path, loss=steep)
+    assert not (tmp_path / "c.safetensors").exists()
 
 
 def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
@@ -232,7 +261,7 @@ def test_samples_can_be_sent_to_another_process(tmp_path):
     record = TaggedImage("a", tmp_path / "a.png", (1,))
     for samples in (
         ClassifierSamples((record,), 3, ClassifierConfig(), (0.5,), (0.5,)),
-        AffinitySamples((record,), WorkFolder(tmp_path), 32, (0.5,), (0.5,)),
+        AffinitySamples((record,), WorkFolder(tmp_path), None, 32, (0.5,), (0.5,)),
     ):
         assert pickle.loads(pickle.dumps(samples)).records == (record,)
 

@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "memory": set(),
     "progress": set(),
     "processes": BASE,
-    "config": BASE,
+    "yaml_file": BASE,
+    "config": BASE | {"yaml_file"},
     "presets": BASE | {"config"},
     "summary": BASE | {"audit", "stages"},  # names of types only
     "ops": BASE,
@@ -29,10 +30,10 @@ MAY_IMPORT = {
     "finished": BASE | {"config", "data"},
     "exports": BASE | {"data", "finished", "progress"},
     "report": BASE | {"data", "engine", "finished", "measuring", "ops", "progress"},
-    "predict": BASE | {"data", "engine", "processes", "progress", "segmentation", "stages"},
+    "predict": BASE | {"data", "engine", "ops", "processes", "progress", "segmentation", "stages"},
     "audit": BASE | {"config", "data", "engine", "finished", "models", "progress"},
     "convert": BASE | {"data", "models"},
-    "pipeline": BASE | {"config", "data", "memory", "processes", "progress", "stages"},
+    "pipeline": BASE | {"config", "data", "memory", "processes", "progress", "stages", "yaml_file"},
     "tools": BASE
     | {"audit", "convert", "data", "exports", "measuring", "pipeline", "predict", "processes", "progress", "report"}
     | {"summary"},

@@ -14,8 +14,9 @@ from affinitynet.config import PipelineConfig, PredictConfig, SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.models.backbones import build_backbone
 from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
+from affinitynet.ops.labels import labels_at
 from affinitynet.pipeline import run_pipeline
-from affinitynet.segmentation import SegmentationPredictor, labels_at
+from affinitynet.segmentation import SegmentationPredictor
 from affinitynet.stages.train_segmenter import SegmenterSamples, check_segmenter
 from affinitynet.types import InputError, TaggedImage
 from worlds import QUICK, snapshot, tiny_world

@@ -28,6 +28,8 @@ Tags in, masks out: from photographs and the names of what is in them to pixel-a
 Start with `affinitynet demo`, then `affinitynet run --data DIR --work DIR`.
 """
 
+CONTINUE = "what was finished is kept, the same command continues"
+
 SECTIONS = ("classifier", "cams", "seeds", "affinity", "walk", "masks", "segmenter", "predict", "evaluate")
 
 
@@ -56,6 +58,11 @@ COMMANDS = {
             "evaluate",
         ),
         SECTIONS,
+    ),
+    "check-data": Command(
+        "read every image, mask and row of the data set and list what cannot be used",
+        ("check-data",),
+        (),
     ),
     "train-classifier": Command(
         "learn from the tags which classes are in an image",
@@ -102,8 +109,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"affinitynet: {one_line(error)}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be written, storage that went away
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"affinitynet: {where}{error.strerror or one_line(error)}; {CONTINUE}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"affinitynet: not enough memory ({one_line(error)}); try --workers 1; {CONTINUE}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("affinitynet: stopped; run the same command again to continue", file=sys.stderr)
+        print(f"affinitynet: stopped; {CONTINUE}", file=sys.stderr)
         return 1
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from affinitynet.types import InputError
+from affinitynet.yaml_file import read_yaml
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -61,7 +62,7 @@ class TrainConfig:
             self.crop_size,
             "a multiple of 16, at least 32",
         )
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
 
@@ -161,7 +162,7 @@ class WalkConfig:
     """Arithmetic of AffinityNet; the walk itself is float64."""
 
     def __post_init__(self) -> None:
-        _require(self.beta > 0, "beta", self.beta, "above 0")
+        _require(0 < self.beta < math.inf, "beta", self.beta, "above 0")
         _require(self.steps >= 0, "steps", self.steps, "at least 0")
         _require(
             len(self.alphas) > 0 and min(self.alphas) > 0,
@@ -266,6 +267,9 @@ class PipelineConfig:
     """Names of the classes to learn, in the order of their mask values; null: all of the data set."""
     on_error: Literal["skip", "stop"] = "skip"
     """What an image, mask or row does that cannot be used: it is left out and listed, or everything stops."""
+    longest_side: int | None = 1024
+    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same. null:
+    every image at its own size."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Train the tag classifier"""
     cams: CamConfig = field(default_factory=CamConfig)
@@ -286,6 +290,7 @@ class PipelineConfig:
     """Evaluation"""
 
     def __post_init__(self) -> None:
+        _require(self.longest_side is None or self.longest_side >= 64, "longest_side", self.longest_side, "64 or above")
         _require(
             self.masks.alpha in self.walk.alphas,
             "masks.alpha",
@@ -324,10 +329,7 @@ def read_config(path: Path, base: PipelineConfig) -> PipelineConfig:
         InputError: the file cannot be read, a key is unknown (the nearest is named) or a value is
             out of its range.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file ({one_line(error)}); mend it or leave it out") from None
+    values = read_yaml(path) or {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: a config is a mapping of settings, e.g. 'seed: 1'; found {type(values).__name__}")
     values = {key: value for key, value in values.items() if key not in NOTES}
@@ -336,7 +338,8 @@ def read_config(path: Path, base: PipelineConfig) -> PipelineConfig:
 
 def stored_data(path: Path) -> str | None:
     """Return the data folder that a work folder's ``config.yaml`` notes."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")).get("data")
+    content = read_yaml(path)
+    return content.get("data") if isinstance(content, dict) else None
 
 
 def config_from_dict(values: dict, base: PipelineConfig, source: str) -> PipelineConfig:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ MeanCount = Callable[[Tensor], Tensor]
 """A loss divides its sums by this of the number of their terms, which is their mean over the processes."""
 
 POLY_POWER = 0.9  # of the original's schedule
+NAMED_IMAGES = 8
 CHECKPOINT_STEPS = 20  # at most a minute of work lost on two cores, far less than a percent of it spent on saving
 
 
@@ -88,19 +90,25 @@ class ShuffledSteps(Sampler):
         return self.total - self.first_step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
-            generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
-            order = torch.randperm(self.count, generator=generator).tolist()
-            start = max(0, self.first_step - epoch * self.steps_per_epoch)
-            for step in range(start, self.steps_per_epoch):
-                batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield [(epoch, index) for index in self.processes.share(batch)]
+        for step in range(self.first_step, self.total):
+            yield [(step // self.steps_per_epoch, index) for index in self.processes.share(self.indices(step))]
+
+    def indices(self, step: int) -> list[int]:
+        """Return the images of a step, all processes' together."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        return _order(self.count, self.seed, epoch)[number * self.batch_size : (number + 1) * self.batch_size]
+
+
+@lru_cache(maxsize=1)
+def _order(count: int, seed: int, epoch: int) -> list[int]:
+    """Return the order of the images in an epoch."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(hash((seed, epoch)))).tolist()
 
 
 def fit(
     model: nn.Module,
     make_sample: Callable[[int], Sample],
-    count: int,
+    names: Sequence[str],
     loss: Callable[[nn.Module, Sample, MeanCount], Tensor],
     config: TrainConfig,
     *,
@@ -122,14 +130,16 @@ def fit(
 
     Args:
         model: a network with ``parameter_groups()``.
-        make_sample: index in [0, count) -> tensors of one image; draws from torch's generator.
+        make_sample: index -> tensors of one image; draws from torch's generator.
+        names: of the images, in the order of the indices.
         loss: (model, batch of stacked tensors, :data:`MeanCount`) -> scalar.
         processes: that share the work; the first one writes checkpoint and losses.
         checkpoint: where the unfinished state is kept; delete it once the result is saved.
         losses: CSV with a row (step, epoch, learning_rate, loss) per step, written with each checkpoint.
 
     Raises:
-        InputError: the loss is not finite; the message names the step and the cure.
+        InputError: the loss or a weight is no finite number; the message names the step, its images and the cure.
+            The checkpoint keeps the last state that was good.
     """
     generator_state = torch.random.get_rng_state()
     try:
@@ -142,7 +152,7 @@ def fit(
             momentum=config.momentum,
         )
         rows = _restore(checkpoint, model, optimizer) if checkpoint.exists() else []
-        steps = ShuffledSteps(count, config, seed, len(rows), processes)
+        steps = ShuffledSteps(len(names), config, seed, len(rows), processes)
         parallel = processes.parallel(model)
         loader = DataLoader(
             RandomSamples(make_sample, seed),
@@ -155,8 +165,13 @@ def fit(
                 if isinstance(batch, InputError):
                     raise batch
                 torch.manual_seed(hash((seed, len(rows))) + processes.rank)  # dropout: the same in a continued training
-                rows.append(_step(parallel, optimizer, loss, batch, len(rows), steps, config, device))
-                advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
+                try:
+                    rows.append(_step(parallel, optimizer, loss, batch, len(rows), steps, config, device))
+                    advance(f"loss {sum(row[3] for row in rows[-50:]) / len(rows[-50:]):.4f}")
+                    if len(rows) % CHECKPOINT_STEPS == 0 or len(rows) == steps.total:
+                        _check_weights(model)
+                except FloatingPointError as error:
+                    raise InputError(_no_number(label, error, steps, len(rows), names, config)) from None
                 if len(rows) % CHECKPOINT_STEPS == 0 and processes.first:
                     _save(checkpoint, model, optimizer, rows)
                     _write_losses(losses, rows)
@@ -186,13 +201,30 @@ def _step(
         value = loss(model, batch, steps.processes.mean)
     known = steps.processes.mean(value).item()
     if not math.isfinite(known):
-        raise InputError(
-            f"the loss became {known} at step {step}; lower learning_rate (now {config.learning_rate}) and run again"
-        )
+        raise FloatingPointError(f"the loss became {known}")
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
     return step, step // steps.steps_per_epoch, rate, known
+
+
+def _check_weights(model: nn.Module) -> None:
+    """See that the last steps have left no weight that is no number: such a state must never be kept."""
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise FloatingPointError(f"the weights {name} are no finite numbers any more")
+
+
+def _no_number(
+    label: str, error: FloatingPointError, steps: ShuffledSteps, step: int, names: Sequence[str], config: TrainConfig
+) -> str:
+    """Say what became no number, when, on which images, and what helps."""
+    images = [names[index] for index in steps.indices(min(step, steps.total - 1))]
+    shown = ", ".join(images[:NAMED_IMAGES]) + (" ..." if len(images) > NAMED_IMAGES else "")
+    return (
+        f"{label}: {error} at step {step} of {steps.total}, on the images {shown}; "
+        f"lower learning_rate (now {config.learning_rate}) and run again with --force"
+    )
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -132,5 +132,5 @@ def _measure_split(folder: Path, dataset: Dataset, split: str, workers: int, rep
 
 def confusion(mask: np.ndarray, truth: np.ndarray, labels: int) -> Tensor:
     """Return the confusion matrix int64 [labels, labels] of a mask uint8 [H, W] and its ground truth."""
-    found, expected = (torch.from_numpy(array.astype(np.int64)) for array in (mask, truth))
+    found, expected = (torch.from_numpy(np.array(array)) for array in (mask, truth))
     return confusion_matrix(found, expected, labels)

@@ -30,6 +30,16 @@ def keep_freed_memory() -> bool:
     )
 
 
+def give_back_freed_memory() -> None:
+    """Return to the system what :func:`keep_freed_memory` has kept: one stage's blocks seldom fit the next.
+
+    Example:
+        >>> give_back_freed_memory()
+    """
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
+
+
 def peak_memory() -> int:
     """Return the largest resident size so far in MB, of this process and its largest child together.
 

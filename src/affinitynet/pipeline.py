@@ -25,7 +25,7 @@ from affinitynet import __version__
 from affinitynet.config import PipelineConfig, differences, read_config, stored_data, to_dict
 from affinitynet.data.datasets import Dataset, open_dataset
 from affinitynet.data.store import WorkFolder, read_json, write_text
-from affinitynet.memory import peak_memory
+from affinitynet.memory import give_back_freed_memory, peak_memory
 from affinitynet.processes import join_processes
 from affinitynet.progress import Reporter
 from affinitynet.stages.check_data import check_data
@@ -39,6 +39,7 @@ from affinitynet.stages.train_classifier import train_classifier
 from affinitynet.stages.train_segmenter import check_segmenter, segment, train_segmenter
 from affinitynet.stages.tune import Tuning, tune
 from affinitynet.types import InputError, TaggedImage
+from affinitynet.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ STAGES = (
         ("network", "taps", "weights", "seed", "split", "classes", "classifier"),
         _training("classifier"),
     ),
-    Stage("make-cams", make_cams, ("train-classifier",), ("cams",), ("cams",)),
+    Stage("make-cams", make_cams, ("train-classifier",), ("cams", "longest_side"), ("cams",)),
     Stage("make-seeds", make_seeds, ("make-cams",), ("seeds",), ("seeds",)),
     Stage("train-affinity", train_affinity, ("make-seeds",), ("affinity",), _training("affinity")),
     Stage("random-walk", walk_images, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
@@ -320,7 +321,7 @@ def _with_needs(chosen: Sequence[Stage]) -> set[str]:
 
 def _what_changed(context: Context) -> str:
     """Name the settings that differ from those the work folder was made with."""
-    stored = yaml.safe_load(context.work.config_file.read_text(encoding="utf-8"))
+    stored = read_yaml(context.work.config_file)
     now = to_dict(context.config)
     settings = differences({key: stored.get(key) for key in now}, now)
     return "; ".join(settings) or "its images or tags have changed since"
@@ -359,6 +360,7 @@ def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> 
         context.processes.wait()
         finished = True
     finally:
+        give_back_freed_memory()
         seconds = round(known.get("seconds", 0.0) + time.monotonic() - start, 2)
         memory = max(peak_memory(), known.get("peak_memory_mb", 0))
         context.work.record(stage.name, finished=finished, seconds=seconds, peak_memory_mb=memory)

@@ -14,9 +14,10 @@ from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.data.layout import LeftOut, OnError, Problems
 from affinitynet.data.store import atomic_file, save_arrays, save_left_out, save_mask
 from affinitynet.engine import for_each_image
+from affinitynet.ops.labels import labels_at
 from affinitynet.processes import ALONE, Processes
 from affinitynet.progress import Reporter
-from affinitynet.segmentation import SegmentationPredictor, labels_at
+from affinitynet.segmentation import SegmentationPredictor
 from affinitynet.stages.contact_sheet import overlay_mask
 from affinitynet.types import InputError
 

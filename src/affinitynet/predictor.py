@@ -17,13 +17,14 @@ from torch import Tensor
 
 from affinitynet.config import MaskConfig, PipelineConfig, read_config
 from affinitynet.data.store import WorkFolder
-from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.engine import autocast
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import pair_affinity
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.crf import dense_crf
+from affinitynet.ops.labels import decide
 from affinitynet.ops.seeds import background_score
 from affinitynet.ops.walk import random_walk
 from affinitynet.types import InputError
@@ -53,7 +54,8 @@ class Prediction:
     Args:
         mask: uint8 [H, W]; 0 background, class + 1.
         classes: int64 [K], 0-based classes of the tags.
-        scores: float32 [K + 1, H, W], background first; the mask is their argmax.
+        scores: float32 [K + 1, h, w], background first, at the size the image is labelled at: its own, unless its
+            long side exceeds ``longest_side``. The mask is their argmax.
     """
 
     mask: np.ndarray
@@ -123,9 +125,10 @@ class MaskPredictor:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         numbers = sorted({self._class_number(tag) for tag in tags})
-        cams = self.cams(image, numbers)
-        scores = self.full_scores(image, self.walk(image, cams), self.config.masks)
-        return Prediction(decide(scores, numbers), np.array(numbers, np.int64), scores.cpu().numpy())
+        small = reduced(image, self.config.longest_side)
+        scores = self.full_scores(small, self.walk(small, self.cams(small, numbers)), self.config.masks)
+        mask = decide(scores, numbers, image.shape[:2])
+        return Prediction(mask, np.array(numbers, np.int64), scores.cpu().numpy())
 
     def _class_number(self, tag: str | int) -> int:
         classes = _given(self.classifier, "classifier").classes
@@ -175,7 +178,7 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def full_scores(self, image: np.ndarray, walk: Walk, masks: MaskConfig) -> Tensor:
-        """Return the decision's scores at the image's size: float32 [K + 1, H, W], background first.
+        """Return the decision's scores at the size of ``image``: float32 [K + 1, H, W], background first.
 
         Raises:
             InputError: ``masks.alpha`` is not among the walked ones.
@@ -209,14 +212,3 @@ def _given(network: Network | None, name: str) -> Network:
     if network is None:
         raise ValueError(f"this MaskPredictor was made without {name}; pass one")
     return network
-
-
-def decide(scores: Tensor, classes: Sequence[int]) -> np.ndarray:
-    """Return the mask uint8 [H, W] of scores [K + 1, H, W] whose rows are background and ``classes``.
-
-    Example:
-        >>> decide(torch.tensor([[[0.2]], [[0.1]], [[0.7]]]), [3, 7])
-        array([[8]], dtype=uint8)
-    """
-    values = np.array([0, *(c + 1 for c in classes)], np.uint8)
-    return values[scores.argmax(0).cpu().numpy()]

@@ -22,6 +22,7 @@ def _paper(network: str) -> PipelineConfig:
     momentum = 5e-4
     return PipelineConfig(
         network=network,
+        longest_side=None,
         classifier=ClassifierConfig(
             epochs=15,
             min_steps=0,

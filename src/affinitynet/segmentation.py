@@ -11,13 +11,12 @@ from torch import Tensor
 
 from affinitynet.config import PipelineConfig, PredictConfig, read_config
 from affinitynet.data.store import WorkFolder
-from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.engine import autocast
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.crf import dense_crf
+from affinitynet.ops.labels import labels_at
 from affinitynet.types import InputError
-
-BAND_NUMBERS = 2**25  # full-size scores in memory at a time
 
 
 class SegmentationPredictor:
@@ -73,8 +72,8 @@ class SegmentationPredictor:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
-        reduction = min(1.0, self.config.longest_side / max(image.shape[:2]))
-        size = _scaled(image.shape[:2], reduction)
+        image = reduced(image, self.config.longest_side)
+        size = image.shape[:2]
         total = torch.zeros(len(self.model.classes) + 1, *size, device=self.device)
         for scale in self.config.scales:
             x = to_tensor(resize(image, _scaled(size, scale)))
@@ -86,34 +85,9 @@ class SegmentationPredictor:
             total += F.interpolate(both[None], size, mode="bilinear", align_corners=False)[0]
         scores = total / (2 * len(self.config.scales))
         if self.config.crf:
-            scores = dense_crf(torch.from_numpy(resize(image, size).copy()).to(self.device), scores)
+            scores = dense_crf(torch.from_numpy(image.copy()).to(self.device), scores)
         return scores
 
 
 def _scaled(size: tuple[int, ...], factor: float) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-
-
-def labels_at(scores: Tensor, size: tuple[int, ...]) -> np.ndarray:
-    """Return the argmax uint8 [H, W] of scores [L, h, w] enlarged bilinearly to ``size`` (H, W).
-
-    A band of rows at a time, so that nothing of the size labels x image is ever in memory.
-
-    Example:
-        >>> labels_at(torch.tensor([[[0.9, 0.1]], [[0.1, 0.9]]]), (1, 4))
-        array([[0, 0, 1, 1]], dtype=uint8)
-    """
-    height, width = size[0], size[1]
-    count, small = scores.shape[:2]
-    step = max(1, BAND_NUMBERS // (count * width))
-    labels = np.empty((height, width), np.uint8)
-    for start in range(0, height, step):
-        rows = torch.arange(start, min(start + step, height), device=scores.device)
-        place = ((rows + 0.5) * small / height - 0.5).clamp(0, small - 1)
-        low = place.floor().long()
-        high = (low + 1).clamp(max=small - 1)
-        share = (place - low)[:, None]
-        band = scores[:, low] * (1 - share) + scores[:, high] * share
-        wide = F.interpolate(band[None], (len(rows), width), mode="bilinear", align_corners=False)[0]
-        labels[start : start + len(rows)] = wide.argmax(0).byte().cpu().numpy()
-    return labels

@@ -205,7 +205,7 @@ def _read_json(path: Path, problems: Problems) -> _Tags:
     """Read ``{"file": ["tag", ...]}``."""
     try:
         content = json.loads("\n".join(read_lines(path)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable JSON ({error}); mend it") from None
     rows = []
     for written, names in content.items() if isinstance(content, dict) else [("", None)]:

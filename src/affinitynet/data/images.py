@@ -9,11 +9,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from affinitynet.types import InputError
 
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"))
 """Suffixes (lower case) of the files that count as images."""
+
+_READERS = (JpegImageFile, PngImageFile, WebPImageFile, TiffImageFile, BmpImageFile, GifImageFile)
+"""What a file may hold, whatever its name: Pillow's other readers start programs (EPS) or are seldom looked after."""
 
 _ORIENTATION = 274  # EXIF tag; 5..8 turn the picture on its side
 
@@ -23,8 +32,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture and turn whatever goes wrong while it is read into one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            warnings.simplefilter("ignore")  # what matters is an error, and is named by it
+            with Image.open(path, formats=[str(reader.format) for reader in _READERS]) as picture:
                 yield picture
     except FileNotFoundError:
         raise InputError(f"{path}: no such image; mend the list or tag file that names it") from None

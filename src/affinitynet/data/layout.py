@@ -10,6 +10,7 @@ from typing import Literal
 
 from affinitynet.types import InputError, TaggedImage
 
+LARGEST_TEXT = 100 * 2**20  # bytes
 OnError = Literal["skip", "stop"]
 
 
@@ -77,9 +78,14 @@ def read_lines(path: Path) -> list[str]:
     """Read the lines of a UTF-8 text file (with or without BOM).
 
     Raises:
-        InputError: it is missing or not UTF-8.
+        InputError: it is missing, not UTF-8, or too large for a list of images.
     """
     try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise InputError(
+                f"{path}: {path.stat().st_size / 2**20:.0f} MB; a list is read up to {LARGEST_TEXT / 2**20:.0f} MB, "
+                "about two million images; divide the data set"
+            )
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None

@@ -7,8 +7,11 @@ import io
 import json
 import os
 import shutil
+import struct
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +26,7 @@ from torch import Tensor
 from affinitynet.data.layout import LeftOut
 from affinitynet.types import InputError
 
+LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
 UNFINISHED = ".writing-"  # how names of files begin that are being written
 
 
@@ -54,7 +58,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_file(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="surrogateescape"))  # names of files need not be UTF-8
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -90,6 +94,13 @@ def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
     write_text(path, text.getvalue())
 
 
+TORN = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError, OverflowError),
+    *(RuntimeError, SyntaxError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
+)
+"""What numpy raises on arrays that were damaged."""
+
+
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays to a compressed ``.npz`` that ``numpy.load`` reads, atomically.
 
@@ -112,8 +123,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            size = sum(member.file_size for member in archive.zip.infolist())
+            if size > LARGEST_ARRAYS:
+                raise ValueError(f"it unpacks to {size:,} bytes")
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except TORN as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
 
 
@@ -202,7 +216,7 @@ class WorkFolder:
         if not self.left_out_file.exists():
             return ()
         try:
-            rows = list(csv.DictReader(self.left_out_file.read_text(encoding="utf-8").splitlines()))
+            rows = list(csv.DictReader(self.left_out_file.read_text("utf-8", "surrogateescape").splitlines()))
             return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None

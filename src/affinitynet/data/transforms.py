@@ -30,7 +30,7 @@ def normalise(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) ->
 
 def to_tensor(image: np.ndarray) -> Tensor:
     """Turn an image uint8 [H, W, 3] into a tensor uint8 [3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -43,6 +43,17 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
+    """Return an image uint8 [H, W, 3] whose long side is at most ``longest_side``: itself, or a smaller copy.
+
+    Example:
+        >>> reduced(np.zeros((80, 60, 3), np.uint8), 40).shape, reduced(np.zeros((8, 6, 3), np.uint8), None).shape
+        ((40, 30, 3), (8, 6, 3))
+    """
+    factor = 1.0 if longest_side is None else min(1.0, longest_side / max(image.shape[:2]))
+    return resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
 
 
 def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:

@@ -69,7 +69,7 @@ def _read_list(root: Path, path: Path, tags: dict[str, tuple[int, ...]], problem
         fields = line.split()
         if not fields:
             continue
-        with problems.noted(fields[0], "row"):
+        with problems.noted(Path(fields[0]).stem, "row"):
             image, mask = _resolve(root, fields, f"{path}:{number}")
             if image.stem not in tags:
                 tags[image.stem] = _read_tags(root / "Annotations" / f"{image.stem}.xml")

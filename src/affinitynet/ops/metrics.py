@@ -7,6 +7,8 @@ from torch import Tensor
 
 from affinitynet.types import IGNORE
 
+_PART = 2**20  # pixels counted at a time, so that memory does not grow with the image
+
 
 def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
     """Count pixels by true (row) and predicted (column) label; pixels with target 255 are dropped.
@@ -28,6 +30,12 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
+    parts = zip(prediction.flatten().split(_PART), target.flatten().split(_PART), strict=True)
+    counts = [_count(*part, num_classes) for part in parts]
+    return torch.stack(counts).sum(0) if counts else torch.zeros(num_classes, num_classes, dtype=torch.int64)
+
+
+def _count(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
     counted = target != IGNORE
     predicted, true = prediction[counted].long(), target[counted].long()
     for name, labels in (("prediction", predicted), ("target", true)):

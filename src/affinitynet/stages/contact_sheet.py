@@ -7,6 +7,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from affinitynet.data.images import load_image
 from affinitynet.data.store import atomic_file, voc_palette
+from affinitynet.data.transforms import reduced
+from affinitynet.ops.labels import enlarge
 from affinitynet.stages.context import Context, load_cams
 from affinitynet.types import IGNORE, TaggedImage
 
@@ -44,14 +46,15 @@ def write_contact_sheet(context: Context) -> None:
 
 
 def _pictures(context: Context, record: TaggedImage) -> list[np.ndarray]:
-    """Return the record's image, CAM overlay, mask overlay and ground-truth overlay, uint8 [H, W, 3]."""
-    image = load_image(record.path)
+    """Return the record's image, CAM overlay, mask overlay and ground-truth overlay, uint8 [h, w, 3]."""
+    image = reduced(load_image(record.path), context.config.longest_side)
+    size = image.shape[:2]
     cams = load_cams(context.work, record.name).scores.max(0, initial=0)
     with Image.open(context.work.artifact("masks", record.name)) as file:
         mask = np.asarray(file)
-    pictures = [image, overlay_heat(image, cams), overlay_mask(image, mask)]
+    pictures = [image, overlay_heat(image, cams), overlay_mask(image, enlarge(mask, size))]
     if record.mask is not None:
-        pictures.append(overlay_mask(image, context.dataset.mask(record)))
+        pictures.append(overlay_mask(image, enlarge(context.dataset.mask(record), size)))
     return pictures
 
 

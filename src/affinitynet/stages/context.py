@@ -14,6 +14,7 @@ from affinitynet.config import RANDOM, PipelineConfig
 from affinitynet.data.datasets import Dataset
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, load_arrays, save_weights
+from affinitynet.data.transforms import reduced
 from affinitynet.engine import for_each_image
 from affinitynet.models.backbone import Backbone
 from affinitynet.models.backbones import build_backbone, pretrained_backbone
@@ -61,11 +62,14 @@ class Context:
 
 
 def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
-    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet."""
+    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet.
+
+    ``image`` uint8 [H, W, 3] is at most ``longest_side`` long: the size that images are labelled at.
+    """
     records = context.processes.share(context.labelled_images)
     missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
     for_each_image(
-        lambda record: make(record, load_image(record.path)),
+        lambda record: make(record, reduced(load_image(record.path), context.config.longest_side)),
         missing,
         total=len(records),
         workers=context.workers,

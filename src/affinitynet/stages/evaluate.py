@@ -13,10 +13,12 @@ from torch import Tensor
 
 from affinitynet.data.images import load_image
 from affinitynet.data.store import load_arrays
+from affinitynet.data.transforms import reduced
 from affinitynet.engine import for_each_image
 from affinitynet.measuring import BEST_CAM, CAM, CAM_CRF, SEGMENTER, WALK, WALK_CRF, confusion, numbers, write_metrics
+from affinitynet.ops.labels import decide, enlarge
 from affinitynet.ops.metrics import mean_iou
-from affinitynet.predictor import MaskPredictor, decide
+from affinitynet.predictor import MaskPredictor
 from affinitynet.stages.contact_sheet import write_contact_sheet
 from affinitynet.stages.context import Context, load_cams
 from affinitynet.stages.make_masks import load_walk
@@ -45,7 +47,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     def add(record: TaggedImage) -> None:
         truth = context.dataset.mask(record)
         for step, mask in _predictions(context, record):
-            matrix = confusion(mask, truth, len(context.dataset.classes) + 1)
+            matrix = confusion(enlarge(mask, truth.shape), truth, len(context.dataset.classes) + 1)
             with lock:
                 matrices[step] = matrices.get(step, 0) + matrix
 
@@ -67,7 +69,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
 
 
 def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | float, np.ndarray]]:
-    """Yield (step, mask uint8 [H, W]) for every step, and (threshold, mask) for the sweep."""
+    """Yield (step, mask uint8) for every step, and (threshold, mask) for the sweep, at the size they were made at."""
     work, config = context.work, context.config
     cams = load_cams(work, record.name)
     classes = cams.classes.tolist()
@@ -86,6 +88,7 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
         return
     plain = replace(config.masks, crf=False)
     walk = load_walk(context, record.name)[1]
-    scores = MaskPredictor(None, None, config).full_scores(load_image(record.path), walk, plain)
-    yield WALK, decide(scores, classes)
+    image = load_image(record.path)
+    scores = MaskPredictor(None, None, config).full_scores(reduced(image, config.longest_side), walk, plain)
+    yield WALK, decide(scores, classes, image.shape[:2])
     yield WALK_CRF, masks

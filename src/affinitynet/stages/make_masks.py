@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from affinitynet.data.images import image_size
 from affinitynet.data.store import load_arrays, save_arrays, save_mask
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.predictor import MaskPredictor, Walk, decide
+from affinitynet.ops.labels import decide
+from affinitynet.predictor import MaskPredictor, Walk
 from affinitynet.stages.context import Context, label_images, load_cams
 from affinitynet.types import TaggedImage
 
@@ -45,7 +47,7 @@ def make_masks(context: Context) -> None:
     def make(record: TaggedImage, image: np.ndarray) -> None:
         classes, walk = load_walk(context, record.name)
         scores = predictor.full_scores(image, walk, context.config.masks)
-        save_mask(context.work.artifact("masks", record.name), decide(scores, classes))
+        save_mask(context.work.artifact("masks", record.name), decide(scores, classes, image_size(record.path)))
 
     label_images(context, "masks", "make-masks", make)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from affinitynet.config import AffinityConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.store import WorkFolder, load_arrays
-from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, to_tensor
+from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
 from affinitynet.engine import MeanCount, Sample, fit
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.models.classifier import TagClassifier
@@ -31,13 +31,14 @@ class AffinitySamples:
 
     records: tuple[TaggedImage, ...]
     work: WorkFolder
+    longest_side: int | None
     crop_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __call__(self, index: int) -> Sample:
         record = self.records[index]
-        image = jitter_colours(to_tensor(load_image(record.path)))
+        image = jitter_colours(to_tensor(reduced(load_image(record.path), self.longest_side)))
         low, high = self._seeds(record.name, image.shape[1:])
         image, low, high = random_flip(*random_crop(self.crop_size, image, low, high))
         low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
@@ -72,8 +73,10 @@ def _train(context: Context) -> AffinityNet:
         model = AffinityNet(backbone)
     fit(
         model,
-        AffinitySamples(records, context.work, config.crop_size, backbone.mean, backbone.std),
-        len(records),
+        AffinitySamples(
+            records, context.work, context.config.longest_side, config.crop_size, backbone.mean, backbone.std
+        ),
+        [record.name for record in records],
         partial(_loss, config),
         config,
         seed=context.config.seed,

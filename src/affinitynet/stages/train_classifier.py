@@ -76,7 +76,7 @@ def _train(context: Context) -> TagClassifier:
     fit(
         model,
         ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std),
-        len(records),
+        [record.name for record in records],
         _loss,
         config,
         seed=context.config.seed,

@@ -63,7 +63,7 @@ def train_segmenter(context: Context) -> None:
     fit(
         model,
         SegmenterSamples(records, context.work, config, model.mean, model.std),
-        len(records),
+        [record.name for record in records],
         _loss,
         config,
         seed=context.config.seed,

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from affinitynet.config import PipelineConfig
 from affinitynet.data.images import load_image
+from affinitynet.data.transforms import reduced
 from affinitynet.engine import for_each_image
 from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.ops.labels import enlarge
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.predictor import MaskPredictor, Walk
 from affinitynet.stages.context import Context, load_cams
@@ -97,15 +99,16 @@ def _matrices(context: Context, records: Sequence[TaggedImage], walks: Sequence[
 
     def measure(number: int) -> None:
         record = records[number]
-        image = load_image(record.path) if predictors else None
+        image = reduced(load_image(record.path), context.config.longest_side)
         target = torch.from_numpy(context.dataset.mask(record).astype(np.int64))
         found = []
         for pair in walks:
             classes, walk = load_walk(context, record.name)
-            if pair in predictors and image is not None:
+            if pair in predictors:
                 cams = torch.from_numpy(load_cams(context.work, record.name).scores)
                 walk = predictors[pair].walk(image, cams.to(context.device))
-            found += [confusion_matrix(mask, target, size) for mask in _masks(walk, classes, target.shape)]
+            masks = (enlarge(mask.numpy(), target.shape) for mask in _masks(walk, classes, image.shape[:2]))
+            found += [confusion_matrix(torch.from_numpy(mask), target, size) for mask in masks]
         with lock:
             matrices[:, number] = torch.stack(found)
 
@@ -131,7 +134,7 @@ def _predictors(context: Context, walks: Sequence[tuple[float, int]]) -> dict[tu
 
 
 def _masks(walk: Walk, classes: Sequence[int], size: Iterable[int]) -> list[Tensor]:
-    """Return the masks int64 [H, W] of a walk, one for each alpha."""
+    """Return the masks int64 [H, W] of a walk, one for each alpha, at the size the image is labelled at."""
     height, width = size
     scores = torch.cat([walk.background, walk.scores])
     full = F.interpolate(scores[None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[0].cpu()

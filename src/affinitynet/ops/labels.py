@@ -1,0 +1,67 @@
+"""From scores to labels, at the size of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BAND_NUMBERS = 2**25  # full-size scores in memory at a time
+
+
+def labels_at(scores: Tensor, size: tuple[int, ...]) -> np.ndarray:
+    """Return the argmax uint8 [H, W] of scores [L, h, w] enlarged bilinearly to ``size`` (H, W).
+
+    A band of rows at a time, so that nothing of the size labels x image is ever in memory.
+
+    Example:
+        >>> labels_at(torch.tensor([[[0.9, 0.1]], [[0.1, 0.9]]]), (1, 4))
+        array([[0, 0, 1, 1]], dtype=uint8)
+    """
+    if scores.shape[1:] == tuple(size):
+        return scores.argmax(0).byte().cpu().numpy()
+    height, width = size[0], size[1]
+    count, small = scores.shape[:2]
+    step = max(1, BAND_NUMBERS // (count * width))
+    labels = np.empty((height, width), np.uint8)
+    for start in range(0, height, step):
+        rows = torch.arange(start, min(start + step, height), device=scores.device)
+        place = ((rows + 0.5) * small / height - 0.5).clamp(0, small - 1)
+        low = place.floor().long()
+        high = (low + 1).clamp(max=small - 1)
+        share = (place - low)[:, None]
+        band = scores[:, low] * (1 - share) + scores[:, high] * share
+        wide = F.interpolate(band[None], (len(rows), width), mode="bilinear", align_corners=False)[0]
+        labels[start : start + len(rows)] = wide.argmax(0).byte().cpu().numpy()
+    return labels
+
+
+def decide(scores: Tensor, classes: Sequence[int], size: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return the mask uint8 [H, W] of scores [K + 1, h, w] whose rows are background and ``classes``.
+
+    Args:
+        size: (H, W) of the image; by default that of the scores.
+
+    Example:
+        >>> decide(torch.tensor([[[0.2]], [[0.1]], [[0.7]]]), [3, 7])
+        array([[8]], dtype=uint8)
+    """
+    values = np.array([0, *(c + 1 for c in classes)], np.uint8)
+    return values[labels_at(scores, size or scores.shape[1:])]
+
+
+def enlarge(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Return labels [h, w] at ``size`` (H, W), each pixel the nearest one's.
+
+    Example:
+        >>> enlarge(np.array([[1, 2]]), (2, 4))
+        array([[1, 1, 2, 2],
+               [1, 1, 2, 2]])
+    """
+    rows, columns = (
+        (2 * np.arange(large) + 1) * small // (2 * large) for small, large in zip(labels.shape, size, strict=True)
+    )
+    return labels if labels.shape == tuple(size) else labels[rows[:, None], columns]
