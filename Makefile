@@ -15,8 +15,10 @@ test: $(READY) lint  ## what CI runs: lint, types, tests
 test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
 	$(BIN)/python -m pytest -m slow
 
-torture: $(READY)  ## ten minutes: a hundred runs killed at random moments and continued
+torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader
 	$(BIN)/python tests/torture.py
+	$(BIN)/python tests/hostile.py
+	$(BIN)/python tests/fuzz.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

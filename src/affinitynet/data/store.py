@@ -50,8 +50,10 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk does not say where
+            error.filename = error.filename or str(path)
         raise
 
 
