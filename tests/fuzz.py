@@ -26,11 +26,12 @@ from affinitynet.config import PipelineConfig, read_config, to_dict
 from affinitynet.data.datasets import open_dataset
 from affinitynet.data.images import load_image, load_mask
 from affinitynet.data.layout import LeftOut
-from affinitynet.data.store import WorkFolder, load_arrays, save_arrays, save_left_out, save_weights
+from affinitynet.data.store import WorkFolder, load_arrays, save_arrays, save_left_out
 from affinitynet.models.weight_files import read_weight_file
 from affinitynet.types import InputError
 from affinitynet.yaml_file import read_yaml
 from hostile import good_folder, picture
+from test_weight_files import KINDS, small_file
 from worlds import tiny_voc
 
 BREAKERS = (
@@ -100,15 +101,8 @@ def arrays() -> list[bytes]:
 
 
 def weights() -> list[bytes]:
-    found = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "w"
-        save_weights(path, {"a": torch.rand(3, 2), "b.c": torch.rand(4)}, {"network": "lite"})
-        found.append(path.read_bytes())
-        for zipped in (True, False):
-            torch.save({"state_dict": {"module.a": torch.rand(3, 2)}}, path, _use_new_zipfile_serialization=zipped)
-            found.append(path.read_bytes())
-    return found
+        return [small_file(Path(folder), kind).read_bytes() for kind in KINDS]
 
 
 def annotations() -> list[bytes]:
