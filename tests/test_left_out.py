@@ -142,6 +142,15 @@ def test_predict_goes_on_and_says_so(finished, broken, tmp_path, capsys):
     assert set(left_out(tmp_path / "out")) == {("torn", "image")}
 
 
+def test_a_list_of_a_killed_run_does_not_stay(tmp_path):
+    data = tiny_world(tmp_path / "data")
+    run_pipeline(data, tmp_path / "work", QUICK, workers=1, stages=["check-data"])
+    (tmp_path / "work" / "left_out.csv").write_text("name,part,reason\ntrain_000,image,torn\n", encoding="utf-8")
+    WorkFolder(tmp_path / "work").record("check-data", finished=False)
+    run_pipeline(data, tmp_path / "work", QUICK, workers=1, stages=["check-data"])
+    assert not (tmp_path / "work" / "left_out.csv").exists()
+
+
 def test_half_of_all_is_too_much(tmp_path, capsys):
     data = tiny_world(tmp_path / "data")
     for path in sorted((data / "images").iterdir())[:3]:

@@ -37,6 +37,7 @@ def check_data(context: Context) -> None:
     rows = context.unchecked.left_out
     left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))
     _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
+    context.work.left_out_file.unlink(missing_ok=True)  # that of a run that was killed before this stage had finished
     if left_out:
         context.report.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
