@@ -6,14 +6,15 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-LARGEST_KEPT = 2**30  # bytes
+LARGEST_KEPT, NEVER = 2**30, -1  # bytes
 
 
 def keep_freed_memory() -> bool:
     """Have large blocks that were freed used again, rather than given back and fetched anew page by page.
 
     A training step on a CPU otherwise spends a quarter of its time in page faults (docs/performance.md). For
-    a command that owns its process; only glibc, Linux's usual C library, needs and has it.
+    a command that owns its process, and calls :func:`give_back_freed_memory` where its work changes; only glibc,
+    Linux's usual C library, needs and has it.
 
     Returns:
         Whether it is in effect.
@@ -26,7 +27,7 @@ def keep_freed_memory() -> bool:
         return False
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     return set_option is not None and all(
-        set_option(option, LARGEST_KEPT) for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD)
+        set_option(option, value) for option, value in ((M_MMAP_THRESHOLD, LARGEST_KEPT), (M_TRIM_THRESHOLD, NEVER))
     )
 
 

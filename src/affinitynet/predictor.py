@@ -200,12 +200,12 @@ class MaskPredictor:
     def _input(self, image: np.ndarray, network: TagClassifier | AffinityNet) -> Tensor:
         backbone = network.backbone
         x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
-        return x.to(self.device, memory_format=torch.channels_last)
+        return x.to(self.device, memory_format=backbone.layout(self.device))
 
 
 def _on(network: Network, device: torch.device) -> Network:
     """Return a network ready for inference."""
-    return network.to(device).to(memory_format=torch.channels_last).eval()
+    return network.to(device).to(memory_format=network.backbone.layout(device)).eval()
 
 
 def _given(network: Network | None, name: str) -> Network:

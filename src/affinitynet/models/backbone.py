@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ class Backbone(nn.Module):
         groups: groups of the GroupNorm after each reduction; ``None`` for no norm.
         frozen: modules that keep their pretrained values.
         settings: what it takes to build it again.
+        cpu_layout: memory layout in which a CPU infers fastest.
     """
 
     mean: tuple[float, float, float]
@@ -29,6 +31,7 @@ class Backbone(nn.Module):
     groups: tuple[int, ...] | None
     frozen: list[nn.Module]
     settings: dict[str, Any]
+    cpu_layout: torch.memory_format = torch.channels_last
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images [B, 3, H, W] to feature maps, finest first."""
@@ -37,6 +40,10 @@ class Backbone(nn.Module):
     def rectify(self, maps: Tensor) -> Tensor:
         """Turn the classifier's signed maps into activation maps."""
         return F.relu(maps)
+
+    def layout(self, device: torch.device) -> torch.memory_format:
+        """Return the memory layout for inference on ``device``."""
+        return self.cpu_layout if device.type == "cpu" else torch.channels_last
 
     def enlarge_field(self) -> None:
         """Prepare for AffinityNet, which may want a larger field of view than the classifier."""
