@@ -46,71 +46,70 @@ def peer(image: torch.Tensor, scores: torch.Tensor) -> np.ndarray:
     return np.stack(found)
 
 
-def ours_on(path: str | None, height: int, width: int) -> Call:
-    image, scores = photograph(path, height, width), blobs(height, width)
-    return lambda: ours(image, scores)
+def ours_on(paths: list[str | None], height: int, width: int) -> Call:
+    """Return a call that labels every photograph in turn."""
+    images, scores = [photograph(path, height, width) for path in paths], blobs(height, width)
+    return lambda: [ours(image, scores) for image in images]
 
 
-def peer_on(path: str | None, height: int, width: int) -> Call:
-    image, scores = photograph(path, height, width), blobs(height, width)
-    return lambda: peer(image, scores)
+def peer_on(paths: list[str | None], height: int, width: int) -> Call:
+    images, scores = [photograph(path, height, width) for path in paths], blobs(height, width)
+    return lambda: [peer(image, scores) for image in images]
 
 
-def images_at_once(path: str | None, threads: int) -> Call:
-    """Label as the stages do: as many images as cores, one core each."""
-    call = ours_on(path, *SIZES[0])
+def images_at_once(paths: list[str | None], threads: int) -> Call:
+    """Label as the stages do: as many images as cores, one core each; every photograph ``threads`` times."""
+    calls = [ours_on([path], *SIZES[0]) for path in paths]
 
     def run() -> None:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for future in [pool.submit(call) for _ in range(4 * threads)]:
+            for future in [pool.submit(call) for call in threads * calls]:
                 future.result()
 
     return run
 
 
-def cpu(path: str | None, repeats: int) -> None:
-    made = table("dense CRF, two problems, 2 labels", "size", "cores", "ours s", "pydensecrf twice s", "ratio", "")
-    threads = thread_counts()
-    for height, width in SIZES:
-        image, scores = photograph(path, height, width), blobs(height, width)
+def agreement(paths: list[str | None], height: int, width: int) -> str:
+    """Return how many labels equal pydensecrf's in the worst photograph, and the mean difference of scores."""
+    scores, same, difference = blobs(height, width), [], []
+    for path in paths:
+        image = photograph(path, height, width)
         found, expected = ours(image, scores).numpy(), peer(image, scores)
-        same = (found.argmax(1) == expected.argmax(1)).mean()
-        agreement = f"{100 * same:.3f} % equal, mean difference {np.abs(found - expected).mean():.0e}"
+        same.append((found.argmax(1) == expected.argmax(1)).mean())
+        difference.append(np.abs(found - expected).mean())
+    return f"{100 * min(same):.3f} % equal, mean difference {np.mean(difference):.0e}"
+
+
+def cpu(paths: list[str | None], repeats: int) -> None:
+    columns = ("size", "cores", "ours s", "pydensecrf twice s", "ratio", "")
+    made = table(f"dense CRF, two problems, 2 labels; an image's mean over {len(paths)}", *columns)
+    threads = thread_counts()
+
+    def add(size: str, count: int, seconds: dict[str, float], note: str) -> None:
+        ratio = seconds["peer"] / seconds["ours"]
+        made.add_row(size, f"{count}", f"{seconds['ours']:.3f}", f"{seconds['peer']:.3f}", f"{ratio:.1f}", note)
+
+    for height, width in SIZES:
+        note = agreement(paths, height, width)
         for count in threads:
             torch.set_num_threads(count)
-            seconds = paired_seconds(
-                {"ours": ours_on(path, height, width), "peer": peer_on(path, height, width)}, repeats
-            )
-            made.add_row(
-                f"{width}x{height}",
-                f"{count}",
-                f"{seconds['ours']:.3f}",
-                f"{seconds['peer']:.3f}",
-                f"{seconds['peer'] / seconds['ours']:.1f}",
-                agreement,
-            )
-    if threads[-1] > 1:
-        seconds = paired_seconds(
-            {"ours": images_at_once(path, threads[-1]), "peer": peer_on(path, *SIZES[0])}, max(3, repeats // 4)
-        )
-        each = seconds["ours"] / (4 * threads[-1])
-        made.add_row(
-            "500x375, an image a core",
-            f"{threads[-1]}",
-            f"{each:.3f}",
-            f"{seconds['peer']:.3f}",
-            f"{seconds['peer'] / each:.1f}",
-            "per image",
-        )
+            calls = {"ours": ours_on(paths, height, width), "peer": peer_on(paths, height, width)}
+            seconds = paired_seconds(calls, repeats)
+            add(f"{width}x{height}", count, {k: s / len(paths) for k, s in seconds.items()}, note)
+    if (count := threads[-1]) > 1:
+        calls = {"ours": images_at_once(paths, count), "peer": peer_on(paths, *SIZES[0])}
+        seconds = paired_seconds(calls, repeats)
+        each = {"ours": seconds["ours"] / count / len(paths), "peer": seconds["peer"] / len(paths)}
+        add("500x375, an image a core", count, each, "per image")
     show(made)
     memory = table("peak memory", "size", "ours MB", "ours bytes/pixel", "pydensecrf MB")
     for height, width in SIZES:
-        megabytes = peak_megabytes(ours_on, path, height, width)
+        megabytes = peak_megabytes(ours_on, paths[:1], height, width)
         memory.add_row(
             f"{width}x{height}",
             f"{megabytes:.0f}",
             f"{megabytes * 2**20 / height / width:.0f}",
-            f"{peak_megabytes(peer_on, path, height, width):.0f}",
+            f"{peak_megabytes(peer_on, paths[:1], height, width):.0f}",
         )
     show(memory)
 
@@ -118,8 +117,8 @@ def cpu(path: str | None, repeats: int) -> None:
 def large(path: str | None) -> None:
     """One image of 24 megapixels."""
     height, width = LARGE
-    seconds = paired_seconds({"ours": ours_on(path, height, width)}, 1)["ours"]
-    megabytes = peak_megabytes(ours_on, path, height, width)
+    seconds = paired_seconds({"ours": ours_on([path], height, width)}, 1)["ours"]
+    megabytes = peak_megabytes(ours_on, [path], height, width)
     print(
         f"{width}x{height}: {seconds:.0f} s, {megabytes:.0f} MB, {megabytes * 2**20 / height / width:.0f} bytes/pixel"
     )
@@ -146,13 +145,15 @@ def gpu(path: str | None, repeats: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", help="a photograph; without one, a drawn and noisy picture")
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument(
+        "--images", nargs="+", default=[None], help="photographs; without one, a drawn and noisy picture"
+    )
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="also one image of 24 megapixels: minutes, 20 GB")
     given = parser.parse_args()
     keep_freed_memory()  # as the commands do
-    cpu(given.image, given.repeats)
+    cpu(given.images, given.repeats)
     if given.large:
-        large(given.image)
+        large(given.images[0])
     if torch.cuda.is_available():
-        gpu(given.image, given.repeats)
+        gpu(given.images[0], given.repeats)

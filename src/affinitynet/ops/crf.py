@@ -64,7 +64,6 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
     _check(image, scores)
     if scores.shape[-3] == 1 or not scores.numel():
         return torch.ones_like(scores, dtype=torch.float32)
-    height, width = image.shape[:2]
     logits = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).clamp(FLOOR, 1).log_()  # [B, L, N]
     # Only differences against label 0 matter. Filtering Q_l - Q_0 = Q_l + sum_j Q_j - 1 instead of every
     # label halves the work where there are two, and keeps labels that are equal exactly equal.
@@ -72,13 +71,17 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
     q = _softmax_against_first(unary)
     kernels = _kernels(image, params)
     for _ in range(params.iterations):
-        advantage = (q + q.sum(2, keepdim=True) - 1).flatten(1)
+        total = q.sum(2, keepdim=True) if q.shape[2] > 1 else q
+        advantage = (q + total).sub_(1).flatten(1)
         logits = unary.flatten(1)
         for lattice, weight in kernels:
             logits = lattice.filter_onto(logits, advantage, weight)
         q = _softmax_against_first(logits.view_as(q))
-    full = torch.cat([1 - q.sum(2, keepdim=True), q], dim=2).clamp_(0, 1)
-    return full.permute(1, 2, 0).reshape(*scores.shape[:-2], height, width)
+    full = torch.empty_like(scores, dtype=torch.float32, memory_format=torch.contiguous_format)
+    by_problem = full.view(-1, *scores.shape[-3:]).flatten(2)  # [B, L, N]
+    by_problem[:, 1:] = q.permute(1, 2, 0)
+    by_problem[:, 0] = 1 - q.sum(2).T
+    return full.clamp_(0, 1)
 
 
 def _check(image: Tensor, scores: Tensor) -> None:
@@ -91,7 +94,7 @@ def _check(image: Tensor, scores: Tensor) -> None:
             f"scores must be [L, H, W] or [B, L, H, W] with L > 0 and the image's H, W = "
             f"{list(image.shape[:2])}, got {list(scores.shape)}"
         )
-    if not torch.isfinite(scores).all():
+    if scores.numel() and not torch.stack(scores.aminmax()).isfinite().all():
         raise ValueError("scores hold NaN or infinity; mend what made them")
 
 

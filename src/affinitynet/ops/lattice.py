@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-POINTS_AT_A_TIME = 16384  # whose intermediate results stay in a core's cache
+POINTS_AT_A_TIME = 32768  # whose intermediate results stay in a core's cache
 NORMALISATION_FLOOR = 1e-20  # of pydensecrf: keeps an empty neighbourhood from dividing by zero
 
 
@@ -35,28 +35,20 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features: Tensor) -> None:
-        dimension, points = features.shape
         keys, strides, vertex, weight = _enclosing_vertices(features)
+        points, corners = vertex.shape
         # int32 indices: half the bytes, and twice the speed, of int64 ones.
-        crossing = torch.arange(0, vertex.numel() + 1, dimension + 1, dtype=torch.int32, device=vertex.device)
-        order = vertex.flatten().argsort(stable=True)
-        crowd = torch.bincount(vertex.flatten(), minlength=len(keys)).cumsum(0)
-        splat_rows = torch.cat([crowd.new_zeros(1), crowd]).int()
-        splat_points = torch.div(order.int(), dimension + 1, rounding_mode="floor")
-        splat_weight = weight.flatten().index_select(0, order)
-
-        def set_matrices(scale: Tensor) -> None:
-            values = splat_weight * scale.index_select(0, splat_points)
-            self._splat = _csr(splat_rows, splat_points, values, (len(keys), points))
-            values = (weight * scale[:, None]).flatten()
-            self._slice = _csr(crossing, vertex.flatten(), values, (points, len(keys)))
-
+        crossing = torch.arange(0, vertex.numel() + 1, corners, dtype=torch.int32, device=vertex.device)
+        self._slice = _csr(crossing, vertex.flatten(), weight.flatten(), (points, len(keys)))
+        rows, order = _crowds(vertex, len(keys))
+        splat_points = torch.div(order.int(), corners, rounding_mode="floor")
+        self._splat = _csr(rows, splat_points, weight.flatten().index_select(0, order), (len(keys), points))
         self._blurs = _blur_matrices(keys, strides)
-        ones = features.new_ones(points, 1)
-        set_matrices(ones[:, 0])
-        attenuation = 1 / (1 + 2.0**-dimension)
-        norm = 1 / torch.sqrt(self(ones) * attenuation + NORMALISATION_FLOOR)
-        set_matrices(norm[:, 0] * math.sqrt(attenuation))
+        attenuation = 1 / (1 + 2.0 ** (1 - corners))
+        norm = 1 / torch.sqrt(self(features.new_ones(points, 1)) * attenuation + NORMALISATION_FLOOR)
+        norm *= math.sqrt(attenuation)
+        self._slice.values().view(points, corners).mul_(norm)
+        self._splat.values().mul_(norm[:, 0].index_select(0, splat_points))
 
     def __call__(self, values: Tensor) -> Tensor:
         """Filter float32 [N, C] to float32 [N, C]."""
@@ -76,41 +68,48 @@ class PermutohedralLattice:
 def _enclosing_vertices(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the lattice vertices around each point (Adams et al., pages 5, 9 and 10).
 
+    All d + 1 coordinates of a vertex have one remainder r by d + 1, so each is (d + 1) m + r, and the key of the
+    vertex is (d + 1) x (sum of stride x m over all coordinates but the last, which follows from them) + r.
+
     Returns:
-        Packed keys int64 [M] of the M vertices in use, ascending, and the strides int64 [d] they
-        are packed with; for each point the numbers int32 [N, d + 1] of its vertices and their
-        barycentric weights float32 [N, d + 1].
+        Keys [M] of the M vertices in use, ascending, and the strides [d]; for each point the numbers int32
+        [N, d + 1] of its vertices and their barycentric weights float32 [N, d + 1].
     """
     elevated = _elevate(features)
     size, points = elevated.shape
-    strides, lowest = _key_strides(elevated)
-    simplex = torch.empty(points, dtype=torch.int64, device=features.device)
+    strides, lowest = _strides(elevated)
+    cell = torch.empty(points, dtype=strides.dtype, device=features.device)
+    rank = torch.empty(size, points, dtype=torch.int8, device=features.device)
     weight = features.new_empty(points, size)
     step = POINTS_AT_A_TIME if features.device.type == "cpu" else points
     for start in range(0, points, step):
         part = slice(start, start + step)
-        origin, rank, weight[part] = _enclosing_simplex(elevated[:, part])
-        simplex[part] = strides @ (origin - lowest + rank)[:-1]
-    keys, vertex = _number_vertices(simplex, strides)
+        nearest, rank[:, part], weight[part] = _enclosing_simplex(elevated[:, part])
+        multiples = (nearest[:-1] - lowest).to(strides.dtype)
+        cell[part] = (multiples * strides[:, None]).sum(0, dtype=strides.dtype)
+    keys, vertex = _number_vertices(cell, rank, strides)
     return keys, strides, vertex, weight
 
 
 def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the simplex around each of [d + 1, N] points: its origin and ranks, int64, and the weights [N, d + 1]."""
+    """Find the simplex around each of [d + 1, N] points.
+
+    Returns:
+        Its origin float32 [d + 1, N] in multiples of d + 1, the ranks int8 [d + 1, N] of the point's
+        coordinates within it, and the weights float32 [N, d + 1] of its vertices.
+    """
     size = len(elevated)
     scaled = elevated / size
     nearest = scaled.round()  # half to even, as the reference rounds
     rank = _descending_rank(elevated - nearest * size)
-    rank += nearest.sum(0).int()  # off the plane by this many steps: wrap around
-    wrapped = (rank < 0).int() - (rank >= size).int()
+    rank += nearest.sum(0).to(rank.dtype)  # off the plane by this many steps: wrap around
+    wrapped = (rank < 0).to(rank.dtype) - (rank >= size).to(rank.dtype)
     rank += size * wrapped
     nearest += wrapped
-    offset = scaled.sub_(nearest)
-    places = rank.long()
-    by_rank = torch.empty_like(offset).scatter_(0, size - 1 - places, offset)
-    weight = by_rank - by_rank.roll(1, dims=0)
+    ascending = _ascending(scaled.sub_(nearest))
+    weight = ascending - ascending.roll(1, dims=0)
     weight[0] += 1
-    return nearest.long() * size, places, weight.T
+    return nearest, rank, weight.T
 
 
 def _elevate(features: Tensor) -> Tensor:
@@ -126,60 +125,87 @@ def _elevate(features: Tensor) -> Tensor:
 
 
 def _descending_rank(values: Tensor) -> Tensor:
-    """Rank the rows of [R, N] column by column, int32, 0 the largest; of equals the first comes first.
+    """Rank the rows of [R, N] column by column, int8, 0 the largest; of equals the first comes first.
 
-    Comparing all pairs of a few rows is ten times as fast as sorting that many short columns.
+    Comparing all pairs of a few rows is several times as fast as sorting that many short columns.
     """
-    rank = torch.zeros(values.shape, dtype=torch.int32, device=values.device)
-    for i in range(len(values)):
-        for j in range(i + 1, len(values)):
-            smaller = values[i] < values[j]
-            rank[i] += smaller
-            rank[j] += ~smaller
+    rank = torch.arange(len(values), dtype=torch.int8, device=values.device)[:, None].repeat(1, values.shape[1])
+    rows, ranks = values.unbind(), rank.unbind()
+    for i in range(len(rows)):
+        for j in range(i + 1, len(rows)):
+            smaller = (rows[i] < rows[j]).view(torch.int8)
+            ranks[i].add_(smaller)
+            ranks[j].sub_(smaller)
     return rank
 
 
-def _key_strides(elevated: Tensor) -> tuple[Tensor, Tensor]:
-    """Return int64 [d] that pack the keys around points [d + 1, N] into single integers, and what is subtracted first.
+def _ascending(values: Tensor) -> Tensor:
+    """Sort the columns of [R, N], the smallest first, by exchanging rows pair by pair."""
+    rows = list(values.unbind())
+    for i in range(len(rows)):
+        for j in range(i + 1, len(rows)):
+            rows[i], rows[j] = torch.minimum(rows[i], rows[j]), torch.maximum(rows[i], rows[j])
+    return torch.stack(rows)
 
-    The room on both sides keeps the keys of vertices and of their neighbours apart too.
+
+def _strides(elevated: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the strides [d] of vertex keys around points [d + 1, N], and the multiples [d, 1] they count from.
+
+    The room on both sides keeps the keys of vertices and of their neighbours apart too. Keys are int32 where
+    they fit: they are sorted in half the time.
     """
     size = len(elevated)
-    lowest = (elevated.amin(1) / size).floor().long() * size - 3 * size
-    room = (elevated.amax(1).ceil().long() + 3 * size - lowest)[:-1].tolist()
-    if math.prod(room) >= 2**63:
+    lowest = (elevated.amin(1) / size).floor() - 3
+    room = ((elevated.amax(1) / size).ceil() + 3 - lowest)[:-1].long().tolist()
+    if math.prod(room) * size**size >= 2**63:
         raise ValueError("the features span too many lattice cells; use larger standard deviations")
+    dtype = torch.int32 if math.prod(room) * size < 2**31 else torch.int64
     strides = [math.prod(room[i + 1 :]) for i in range(len(room))]
-    return torch.tensor(strides, device=elevated.device), lowest[:, None]
+    return torch.tensor(strides, dtype=dtype, device=elevated.device), lowest[:-1, None]
 
 
-def _number_vertices(simplex: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
+def _number_vertices(cell: Tensor, rank: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
     """Number the vertices of all simplices.
 
-    Vertex r of the simplex (origin, rank) has the key origin + r, less d + 1 on the coordinates whose
-    rank is above d - r. Points of one simplex share its vertices, so simplices are told apart
-    first: there are far fewer of them than points.
+    Vertex r of a simplex has the multiples of its origin, less 1 on the coordinates whose rank is above d - r.
+    Points of one simplex share its vertices, so simplices are told apart first: there are fewer of them.
 
     Args:
-        simplex: int64 [N], origin + rank packed with strides int64 [d]; origins are multiples of d + 1.
+        cell: [N], sum of stride x multiple of each simplex's origin.
+        rank: int8 [d + 1, N].
+        strides: [d].
 
     Returns:
-        Packed keys int64 [M], ascending, and vertex numbers int32 [N, d + 1].
+        Keys [M], ascending, and vertex numbers int32 [N, d + 1].
     """
-    size = len(strides) + 1
+    size = len(rank)
+    simplex = cell.long()
+    for ranks in rank[:-1]:
+        simplex = simplex * size + ranks
     simplex, member = torch.unique(simplex, return_inverse=True)
-    lowered = simplex.new_zeros(size, len(simplex))  # by rank, the stride of the coordinate that has it
-    rest, base = simplex, simplex
-    for stride in strides.tolist():
-        rank = torch.div(rest, stride, rounding_mode="floor")
-        rest = rest - rank * stride
-        rank %= size
-        base = base - rank * stride
-        lowered.scatter_(0, rank[None], stride)
-    lowered = torch.cat([base.new_zeros(1, len(base)), lowered.flip(0)[:-1].cumsum(0)])
-    steps = torch.arange(size, device=base.device)[:, None] * strides.sum()
-    keys, number = torch.unique(base + steps - size * lowered, return_inverse=True)
-    return keys, number.T.int().contiguous().index_select(0, member)
+    example = member.new_empty(len(simplex)).scatter_(0, member, torch.arange(len(member), device=member.device))
+    cell = cell.index_select(0, example)
+    strides = torch.cat([strides, strides.new_zeros(1)])[:, None].expand(size, len(cell))
+    lowered = torch.empty_like(strides).scatter_(0, rank.index_select(1, example).long(), strides)
+    corners = []
+    for remainder in range(size):
+        corners.append(cell * size + remainder)
+        cell = cell - lowered[-1 - remainder]
+    keys, number = torch.unique(torch.stack(corners, dim=1), return_inverse=True)
+    return keys, number.int().index_select(0, member)
+
+
+def _crowds(vertex: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Group the entries of vertex int32 [N, d + 1] by vertex.
+
+    Returns:
+        Where each of the ``count`` groups starts, int32 [count + 1], and the entries in their order, int64.
+    """
+    flat = vertex.flatten()
+    # Sorting takes a pass per byte.
+    order = (flat.short() if count < 2**15 else flat).argsort(stable=True)
+    ends = torch.bincount(flat, minlength=count).cumsum(0)
+    return torch.cat([ends.new_zeros(1), ends]).int(), order
 
 
 def _blur_matrices(keys: Tensor, strides: Tensor) -> list[Tensor]:
@@ -189,22 +215,24 @@ def _blur_matrices(keys: Tensor, strides: Tensor) -> list[Tensor]:
     splatted to does not exist and counts 0.
     """
     count, size = len(keys), len(strides) + 1
-    along_axis = torch.cat([size * strides, strides.new_zeros(1)]) - strides.sum()
-    wanted = keys + along_axis[:, None]
+    one_less = torch.where(keys % size > 0, keys - 1, keys + (size - 1) - size * strides.sum(dtype=keys.dtype))
+    wanted = one_less + size * torch.cat([strides, strides.new_zeros(1)])[:, None]
     right = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
     has_right = keys.index_select(0, right.flatten()).view_as(right) == wanted
     own = torch.arange(count, device=keys.device).expand_as(right)
     axis = torch.arange(size, device=keys.device)[:, None] * count
     left = torch.full_like(right, -1)  # whose right is this one
     left.view(-1).index_copy_(0, (right + axis).masked_select(has_right), own.masked_select(has_right))
-    exists = torch.stack([left >= 0, torch.ones_like(has_right), has_right], dim=2)
+    has_left = left >= 0
+    exists = torch.stack([has_left, torch.ones_like(has_right), has_right], dim=2)
     columns = torch.stack([left, own, right], dim=2).masked_select(exists).int()
-    values = torch.tensor([0.5, 1, 0.5], device=keys.device).expand_as(exists).masked_select(exists)
-    links = exists.sum(2)
-    rows = torch.cat([links.new_zeros(size, 1), links.cumsum(1)], dim=1)
-    ends = rows[:, -1].tolist()
-    parts = zip(rows.int(), columns.split(ends), values.split(ends), strict=True)
-    return [_csr(*part, (count, count)) for part in parts]
+    ends = (1 + has_left.int() + has_right).cumsum(1)
+    rows = torch.cat([ends.new_zeros(size, 1), ends], dim=1)
+    blurs = []
+    for start, links, lefts in zip(rows, columns.split(rows[:, -1].tolist()), has_left, strict=True):
+        values = torch.full(links.shape, 0.5, device=keys.device).index_fill_(0, start[:-1] + lefts, 1)
+        blurs.append(_csr(start.int(), links, values, (count, count)))
+    return blurs
 
 
 def _csr(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
