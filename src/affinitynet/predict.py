@@ -73,7 +73,7 @@ def predict_images(
         found = predictor.scores(image)
         mask = labels_at(found, image.shape[:2])
         if scores:
-            save_arrays(out / "scores" / f"{name}.npz", scores=found.cpu().numpy().astype(np.float16))
+            save_arrays(out / "scores" / f"{name}.npz", scores=found.half().cpu().numpy())
         if overlays:
             with atomic_file(out / "overlays" / f"{name}.jpg") as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)

@@ -17,7 +17,7 @@ def make_cams(context: Context) -> None:
     predictor = MaskPredictor(classifier, None, context.config, context.device)
 
     def make(record: TaggedImage, image: np.ndarray) -> None:
-        cams = predictor.cams(image, record.tags).cpu().numpy().astype(np.float16)
+        cams = predictor.cams(image, record.tags).half().cpu().numpy()
         path = context.work.artifact("cams", record.name)
         save_arrays(path, classes=np.array(record.tags, np.int64), scores=cams)
 

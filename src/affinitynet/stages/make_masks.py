@@ -32,9 +32,9 @@ def walk_images(context: Context) -> None:
         save_arrays(
             context.work.artifact("walks", record.name),
             classes=cams.classes,
-            scores=walk.scores.cpu().numpy().astype(np.float16),
+            scores=walk.scores.half().cpu().numpy(),
             alphas=np.array(walk.alphas),
-            background=walk.background.cpu().numpy().astype(np.float16),
+            background=walk.background.half().cpu().numpy(),
         )
 
     label_images(context, "walks", "random-walk", make)

@@ -19,7 +19,7 @@ def make_seeds(context: Context) -> None:
         cams = load_cams(context.work, record.name)
         pixels = torch.from_numpy(image.copy()).to(context.device)
         scores = confident_seeds(pixels, torch.from_numpy(cams.scores).to(context.device), alphas)
-        low, high = scores.cpu().numpy().astype(np.float16)
+        low, high = scores.half().cpu().numpy()
         save_arrays(context.work.artifact("seeds", record.name), classes=cams.classes, low=low, high=high)
 
     label_images(context, "seeds", "make-seeds", make)
