@@ -10,8 +10,8 @@ import argparse
 import torch
 from common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
-from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels, pair_offsets
+from affinitynet.runtime.memory import keep_freed_memory
 
 SIZE = (8, 448, 56, 56)
 

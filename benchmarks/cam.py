@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from common import paired_seconds, photograph, show, table
 
+from affinitynet.config.presets import preset
 from affinitynet.data.transforms import normalise, resize, to_tensor
-from affinitynet.memory import keep_freed_memory
-from affinitynet.models.backbones import build_backbone
+from affinitynet.inference.tagged import MaskPredictor
+from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
-from affinitynet.predictor import MaskPredictor
-from affinitynet.presets import preset
+from affinitynet.runtime.memory import keep_freed_memory
 
 SIZE = (375, 500)
 CLASSES = [7, 14]

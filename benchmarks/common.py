@@ -72,7 +72,7 @@ def thread_counts() -> list[int]:
 def photograph(path: str | None, height: int, width: int) -> torch.Tensor:
     """Return an image uint8 [height, width, 3]: the file's, or a drawn one with a photograph's noise."""
     if path is None:
-        from affinitynet.data.demo import draw_picture
+        from affinitynet.data.drawn_world import draw_picture
 
         picture = draw_picture(np.random.default_rng(0))[0]
     else:

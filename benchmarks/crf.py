@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from common import Call, paired_seconds, peak_megabytes, photograph, show, table, thread_counts
 
-from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.crf import dense_crf
+from affinitynet.runtime.memory import keep_freed_memory
 
 try:
     import pydensecrf.densecrf

@@ -21,17 +21,19 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
-from affinitynet.config import PipelineConfig, read_config, stored_data
-from affinitynet.data.datasets import Dataset, open_dataset
+from affinitynet.config.config_file import read_config, stored_data
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.collection import Dataset, open_dataset
 from affinitynet.data.images import load_image
-from affinitynet.data.store import WorkFolder, save_mask
-from affinitynet.memory import keep_freed_memory
+from affinitynet.files import save_mask
+from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
-from affinitynet.progress import Reporter
-from affinitynet.segmentation import SegmentationPredictor
-from affinitynet.stages.context import Context
-from affinitynet.stages.train_segmenter import train_segmenter
-from affinitynet.types import TaggedImage
+from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.stages.train_segmenter import train_segmenter
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.memory import keep_freed_memory
+from affinitynet.runtime.progress import Reporter
+from affinitynet.work.folder import WorkFolder
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import argparse
 import torch
 from common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
-from affinitynet.memory import keep_freed_memory
 from affinitynet.ops.affinity import pair_affinity, source_grid
 from affinitynet.ops.walk import random_walk, transition_matrix
+from affinitynet.runtime.memory import keep_freed_memory
 
 SMALL = (47, 63)  # a 500x375 image at stride 8
 LARGER = ((94, 125), (375, 500))  # 1000x750, 4000x3000

@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affinitynet.config import PipelineConfig, read_config, to_dict
-from affinitynet.data.datasets import open_dataset
+from affinitynet.config.config_file import read_config, read_yaml, to_dict
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.collection import open_dataset
 from affinitynet.data.images import load_image, load_mask
-from affinitynet.data.layout import LeftOut
-from affinitynet.data.store import WorkFolder, load_arrays, save_arrays, save_left_out
-from affinitynet.models.weight_files import read_weight_file
-from affinitynet.types import InputError
-from affinitynet.yaml_file import read_yaml
+from affinitynet.errors import InputError, LeftOut
+from affinitynet.files import load_arrays, save_arrays
+from affinitynet.models.weights.files import read_weight_file
+from affinitynet.work.folder import WorkFolder, save_left_out
 from hostile import good_folder, picture
 from test_weight_files import KINDS, small_file
 from worlds import tiny_voc

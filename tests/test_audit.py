@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 
-from affinitynet.audit import suspect
 from affinitynet.cli import main
-from affinitynet.pipeline import run_pipeline
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.audit_tags import suspect
 from worlds import QUICK, tiny_world
 
 

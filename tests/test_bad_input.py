@@ -242,7 +242,7 @@ def test_a_folder_of_something_else_is_no_work_folder(tmp_path, capsys):
 
 
 def test_the_command_is_quiet_when_not_a_terminal(tmp_path, capsys):
-    from affinitynet.config import to_dict
+    from affinitynet.config.config_file import to_dict
     from worlds import QUICK
 
     data = plain_folder(tmp_path / "data")

@@ -3,17 +3,10 @@
 import pytest
 import yaml
 
-from affinitynet.config import (
-    ClassifierConfig,
-    MaskConfig,
-    PipelineConfig,
-    WalkConfig,
-    differences,
-    read_config,
-    to_dict,
-)
-from affinitynet.presets import preset
-from affinitynet.types import InputError
+from affinitynet.config.config_file import differences, read_config, to_dict
+from affinitynet.config.presets import preset
+from affinitynet.config.settings import ClassifierConfig, MaskConfig, PipelineConfig, WalkConfig
+from affinitynet.errors import InputError
 
 
 def test_yaml_round_trip_gives_the_same_config(tmp_path):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affinitynet.data.datasets import open_dataset
-from affinitynet.data.demo import CLASSES, draw_world
+from affinitynet.data.collection import open_dataset
+from affinitynet.data.drawn_world import CLASSES, draw_world
 from affinitynet.data.images import image_size, load_image
 from affinitynet.data.transforms import random_crop, random_flip, resize
-from affinitynet.types import InputError, TaggedImage
+from affinitynet.errors import InputError
+from affinitynet.records import TaggedImage
 from worlds import plain_folder, snapshot, tiny_voc
 
 GRADIENT = np.linspace(0, 255, 24 * 30).reshape(24, 30).astype(np.uint8)

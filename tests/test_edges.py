@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affinitynet.pipeline import run_pipeline
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.pipeline.run import run_pipeline
 from worlds import QUICK, plain_folder
 
 MANY = ";".join(f"class {i}" for i in range(250))

@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from affinitynet.config import TrainConfig
-from affinitynet.engine import RandomSamples, ShuffledSteps, fit, for_each_image
-from affinitynet.models.backbones import parameter_groups
-from affinitynet.presets import PRESETS
-from affinitynet.progress import Reporter
-from affinitynet.types import InputError, TaggedImage
+from affinitynet.config.presets import PRESETS
+from affinitynet.config.settings import TrainConfig
+from affinitynet.errors import InputError
+from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.parallel import for_each_image
+from affinitynet.runtime.progress import Reporter
+from affinitynet.training.loop import fit
+from affinitynet.training.samples import RandomSamples, ShuffledSteps
 
 
 class Toy(nn.Module):
@@ -69,7 +72,7 @@ def train(folder, make=sample, loss=mean_square, config=CONFIG):
 
 
 def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr("affinitynet.training.loop.CHECKPOINT_STEPS", 2)
     whole = train(tmp_path / "whole")
     calls = []
 
@@ -172,7 +175,7 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_names_its_images(tmp_path, monkeypatch):
-    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr("affinitynet.training.loop.CHECKPOINT_STEPS", 2)
     seen = []
 
     def poisoned(model, batch, mean_count):
@@ -189,7 +192,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(tmp_path, monkeypat
 
 
 def test_a_weight_that_is_no_number_is_never_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("affinitynet.engine.CHECKPOINT_STEPS", 1)
+    monkeypatch.setattr("affinitynet.training.loop.CHECKPOINT_STEPS", 1)
 
     def steep(model, batch, mean_count):
         value = mean_square(model, batch, mean_count)
@@ -253,10 +256,10 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
 
 def test_samples_can_be_sent_to_another_process(tmp_path):
     """Loaders fork on some systems only; elsewhere samples are pickled."""
-    from affinitynet.config import ClassifierConfig
-    from affinitynet.data.store import WorkFolder
-    from affinitynet.stages.train_affinity import AffinitySamples
-    from affinitynet.stages.train_classifier import ClassifierSamples
+    from affinitynet.config.settings import ClassifierConfig
+    from affinitynet.pipeline.stages.train_affinity import AffinitySamples
+    from affinitynet.pipeline.stages.train_classifier import ClassifierSamples
+    from affinitynet.work.folder import WorkFolder
 
     record = TaggedImage("a", tmp_path / "a.png", (1,))
     for samples in (

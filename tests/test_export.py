@@ -9,9 +9,9 @@ import yaml
 from PIL import Image, ImageDraw
 
 from affinitynet.cli import main
-from affinitynet.data.demo import CLASSES
-from affinitynet.exports.formats import outlines
-from affinitynet.pipeline import run_pipeline
+from affinitynet.data.drawn_world import CLASSES
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.export.formats import outlines
 from worlds import QUICK, tiny_world
 
 

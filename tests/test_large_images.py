@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 
 from affinitynet.data.images import load_image
-from affinitynet.data.store import load_arrays
 from affinitynet.data.transforms import reduced
-from affinitynet.ops.labels import decide, enlarge
-from affinitynet.pipeline import run_pipeline, tune_masks
-from affinitynet.predictor import MaskPredictor
-from affinitynet.report.report import write_report
+from affinitynet.files import load_arrays
+from affinitynet.inference.tagged import MaskPredictor
+from affinitynet.ops.decision import decide, enlarge
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.report.report import write_report
+from affinitynet.tools.tune import tune_masks
 from worlds import QUICK, tiny_world
 
 SIDE = 64

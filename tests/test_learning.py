@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from affinitynet.data.demo import draw_world
-from affinitynet.pipeline import run_pipeline
-from affinitynet.presets import DEMO
+from affinitynet.config.presets import DEMO
+from affinitynet.data.drawn_world import draw_world
+from affinitynet.pipeline.run import run_pipeline
 
 SMALL_DEMO = replace(
     DEMO,

@@ -7,11 +7,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.audit import audit_tags
 from affinitynet.cli import main
-from affinitynet.config import PipelineConfig, read_config, to_dict
-from affinitynet.data.store import WorkFolder
-from affinitynet.pipeline import run_pipeline
+from affinitynet.config.config_file import read_config, to_dict
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.audit_tags import audit_tags
+from affinitynet.work.folder import WorkFolder
 from worlds import QUICK, copied, snapshot, tiny_world
 
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.data.datasets import open_dataset
-from affinitynet.measuring import measure_masks
-from affinitynet.types import InputError
+from affinitynet.data.collection import open_dataset
+from affinitynet.errors import InputError
+from affinitynet.tools.evaluate_masks import measure_masks
 from worlds import tiny_world
 
 

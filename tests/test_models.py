@@ -7,12 +7,12 @@ import pytest
 import timm
 import torch
 
+from affinitynet.errors import InputError
+from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.backbones import build_backbone, pretrained_backbone
+from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
-from affinitynet.pipeline import run_pipeline
-from affinitynet.predictor import MaskPredictor
-from affinitynet.types import InputError
+from affinitynet.pipeline.run import run_pipeline
 from worlds import QUICK, tiny_world
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from affinitynet.config.presets import preset
 from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.backbones import build_backbone
+from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
-from affinitynet.predictor import MaskPredictor
-from affinitynet.presets import preset
 from conftest import SHARED
 from golden_weights import released_key, released_state
 

@@ -9,11 +9,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.config import MaskConfig, PipelineConfig, read_config
-from affinitynet.data.store import WorkFolder
-from affinitynet.pipeline import STAGES, run_pipeline
-from affinitynet.predictor import MaskPredictor
-from affinitynet.types import InputError
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import MaskConfig, PipelineConfig
+from affinitynet.errors import InputError
+from affinitynet.inference.tagged import MaskPredictor
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.pipeline.table import STAGES
+from affinitynet.work.folder import WorkFolder
 from worlds import QUICK, copied, plain_folder, snapshot, tiny_world
 
 
@@ -79,7 +81,7 @@ def test_a_second_run_changes_nothing(world, finished, tmp_path):
 
 def test_an_interrupted_run_continues_to_the_same_result(world, finished, tmp_path, monkeypatch):
     work = tmp_path / "w"
-    from affinitynet.stages import make_seeds
+    from affinitynet.pipeline.stages import make_seeds
 
     real = make_seeds.confident_seeds
     calls = []

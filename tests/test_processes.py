@@ -14,9 +14,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from affinitynet.config import to_dict
-from affinitynet.data.store import load_arrays, read_json, write_json
-from affinitynet.pipeline import run_pipeline
+from affinitynet.config.config_file import to_dict
+from affinitynet.files import load_arrays, read_json, write_json
+from affinitynet.pipeline.run import run_pipeline
 from worlds import QUICK, tiny_world
 
 

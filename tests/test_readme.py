@@ -9,9 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.cli import COMMANDS, main
-from affinitynet.config import to_dict
-from affinitynet.tools import TOOLS
+from affinitynet.cli.commands import TOOLS
+from affinitynet.cli.main import COMMANDS, main
+from affinitynet.config.config_file import to_dict
 from worlds import QUICK
 
 ROOT = Path(__file__).parents[1]

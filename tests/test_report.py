@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from affinitynet.cli import main
-from affinitynet.pipeline import run_pipeline
-from affinitynet.report.charts import loss_chart
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.report.charts import loss_chart
 from worlds import QUICK, plain_folder, tiny_world
 
 ODD = '</script><img src=x onerror="alert(1)">'

@@ -10,15 +10,16 @@ import torch.nn.functional as F
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.config import PipelineConfig, PredictConfig, SegmenterConfig
+from affinitynet.config.settings import PipelineConfig, PredictConfig, SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
-from affinitynet.models.backbones import build_backbone
+from affinitynet.errors import InputError
+from affinitynet.inference.untagged import SegmentationPredictor
+from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
-from affinitynet.ops.labels import labels_at
-from affinitynet.pipeline import run_pipeline
-from affinitynet.segmentation import SegmentationPredictor
-from affinitynet.stages.train_segmenter import SegmenterSamples, check_segmenter
-from affinitynet.types import InputError, TaggedImage
+from affinitynet.ops.decision import labels_at
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter
+from affinitynet.records import TaggedImage
 from worlds import QUICK, snapshot, tiny_world
 
 
@@ -99,7 +100,8 @@ def test_every_network_has_its_segmenter(network):
 
 def test_samples_keep_image_and_mask_together(finished, tmp_path):
     """A picture whose mask is its red channel stays so through every random change but the colours'."""
-    from affinitynet.data.store import WorkFolder, save_mask
+    from affinitynet.files import save_mask
+    from affinitynet.work.folder import WorkFolder
 
     labels = np.kron(np.array([[0, 1], [2, 3]], np.uint8), np.ones((20, 30), np.uint8))
     Image.fromarray(np.stack([labels * 60] * 3, -1)).save(tmp_path / "a.png")

@@ -5,16 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from affinitynet.data.store import (
-    WorkFolder,
-    atomic_file,
-    load_arrays,
-    save_arrays,
-    save_mask,
-    save_weights,
-)
-from affinitynet.models.weights import read_weights
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights
+from affinitynet.models.weights.names import read_weights
+from affinitynet.work.folder import WorkFolder
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from affinitynet.cli import main
-from affinitynet.config import PipelineConfig, read_config
-from affinitynet.pipeline import run_pipeline, tune_masks
-from affinitynet.stages.tune import Setting
-from affinitynet.types import InputError
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.errors import InputError
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.tune import Setting, tune_masks
 from worlds import QUICK, tiny_world
 
 

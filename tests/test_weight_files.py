@@ -12,13 +12,13 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from safetensors.torch import save_file
 
 from affinitynet.cli import main
-from affinitynet.data.store import save_weights
+from affinitynet.errors import InputError
+from affinitynet.files import save_weights
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.backbones import build_backbone, pretrained_backbone
+from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier
-from affinitynet.models.weight_files import read_weight_file
-from affinitynet.models.weights import from_torchvision_vgg16, read_weights
-from affinitynet.types import InputError
+from affinitynet.models.weights.files import read_weight_file
+from affinitynet.models.weights.names import from_torchvision_vgg16, read_weights
 from golden_weights import released_state
 
 # ---- writers -----------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import torch
 
-from affinitynet import engine
-from affinitynet.pipeline import run_pipeline
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.training import loop
 from worlds import QUICK, snapshot, tiny_world
 
 VOLATILE = ("log.txt", "stages.json", ".lock")  # times, and a lock that a killed run leaves open
@@ -48,7 +48,7 @@ class Count:
 def torture(folder: Path, kills: int, seed: int) -> Count:
     """Kill runs until ``kills`` are reached, continuing each to its end."""
     context = multiprocessing.get_context("fork")  # the children need not import anything anew
-    engine.CHECKPOINT_STEPS = 2
+    loop.CHECKPOINT_STEPS = 2
     data = tiny_world(folder / "data")
     start = time.monotonic()
     _await(context.Process(target=_run, args=(data, folder / "whole")))

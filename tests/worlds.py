@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from affinitynet.config import (
+from affinitynet.config.settings import (
     AffinityConfig,
     CamConfig,
     ClassifierConfig,
@@ -16,7 +16,7 @@ from affinitynet.config import (
     SegmenterConfig,
     WalkConfig,
 )
-from affinitynet.data.demo import draw_world
+from affinitynet.data.drawn_world import draw_world
 
 QUICK = PipelineConfig(
     classifier=ClassifierConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),

@@ -26,10 +26,10 @@ _HOMES = {
     "mean_iou": "ops.metrics",
     "TagClassifier": "models.classifier",
     "AffinityNet": "models.affinity_net",
-    "PipelineConfig": "config",
-    "run_pipeline": "pipeline",
-    "MaskPredictor": "predictor",
-    "SegmentationPredictor": "segmentation",
+    "PipelineConfig": "config.settings",
+    "run_pipeline": "pipeline.run",
+    "MaskPredictor": "inference.tagged",
+    "SegmentationPredictor": "inference.untagged",
 }
 
 __all__ = [  # noqa: RUF022 (in the order of the method)
@@ -50,7 +50,9 @@ __all__ = [  # noqa: RUF022 (in the order of the method)
 ]
 
 if TYPE_CHECKING:
-    from affinitynet.config import PipelineConfig
+    from affinitynet.config.settings import PipelineConfig
+    from affinitynet.inference.tagged import MaskPredictor
+    from affinitynet.inference.untagged import SegmentationPredictor
     from affinitynet.models.affinity_net import AffinityNet
     from affinitynet.models.classifier import TagClassifier
     from affinitynet.ops.affinity import affinity_labels, affinity_loss
@@ -59,9 +61,7 @@ if TYPE_CHECKING:
     from affinitynet.ops.metrics import confusion_matrix, mean_iou
     from affinitynet.ops.seeds import confident_seeds
     from affinitynet.ops.walk import random_walk
-    from affinitynet.pipeline import run_pipeline
-    from affinitynet.predictor import MaskPredictor
-    from affinitynet.segmentation import SegmentationPredictor
+    from affinitynet.pipeline.run import run_pipeline
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Collections as people have them."""

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.models.backbone import Backbone
-from affinitynet.models.backbones import build_backbone, parameter_groups
-from affinitynet.models.weights import fill, read_weights
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.models.weights.names import fill, read_weights
 
 STRIDE = 8
 """Input pixels per pixel of the affinity grid, of the walk and of its scores."""
@@ -25,7 +26,7 @@ class AffinityNet(nn.Module):
     as in the paper. Fine taps carry edges, coarse ones meaning.
 
     Args:
-        backbone: of :func:`affinitynet.models.backbones.build_backbone`.
+        backbone: of :func:`affinitynet.models.backbones.registry.build_backbone`.
 
     Example:
         >>> net = AffinityNet(build_backbone("lite")).eval()

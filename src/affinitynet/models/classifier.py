@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.models.backbone import Backbone
-from affinitynet.models.backbones import build_backbone, parameter_groups
-from affinitynet.models.weights import fill, read_weights
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.models.weights.names import fill, read_weights
 
 REFERENCE_CLASSES = 20  # VOC's, which the learning rates were chosen with
 
@@ -21,7 +22,7 @@ class TagClassifier(nn.Module):
     """Backbone -> Dropout2d(0.5) -> global average pool -> fc8 = one logit per class.
 
     Args:
-        backbone: of :func:`affinitynet.models.backbones.build_backbone`.
+        backbone: of :func:`affinitynet.models.backbones.registry.build_backbone`.
         classes: the C class names; their order is that of the logits.
 
     Example:

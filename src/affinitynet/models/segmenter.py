@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.models.backbone import Backbone
-from affinitynet.models.backbones import build_backbone, parameter_groups
-from affinitynet.models.lite import TIMM_NAME, Lite
-from affinitynet.models.vgg16 import VGG16
-from affinitynet.models.weights import fill, read_weights
-from affinitynet.types import InputError
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.backbones.lite import TIMM_NAME, Lite
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.backbones.vgg16 import VGG16
+from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.models.weights.names import fill, read_weights
 
 LARGEFOV = "LargeFOV"
 ATROUS = 12  # dilation of DeepLab-LargeFOV's fc6 and of ResNet-38's head

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from affinitynet.types import BACKGROUND, IGNORE
+from affinitynet.records import BACKGROUND, IGNORE
 
 Border = Literal["original", "full"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from affinitynet.types import IGNORE
+from affinitynet.records import IGNORE
 
 _PART = 2**20  # pixels counted at a time, so that memory does not grow with the image
 

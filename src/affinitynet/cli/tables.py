@@ -1,0 +1,122 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from affinitynet.tools.audit_tags import Suspicion
+    from affinitynet.tools.tune import Setting, Tuning
+
+SURE = 0.95  # share of resampled collections from which a gain counts as likely
+
+
+def quality_table(metrics: dict[str, dict[str, dict]]) -> Table:
+    """Return mIoU per step (rows) and split (columns) from the content of ``metrics.json``.
+
+    Example:
+        >>> quality_table({"val": {"CAM": {"miou": 0.5, "images": 3}}}).row_count
+        1
+    """
+    table = Table(title="mIoU, %", title_justify="left")
+    table.add_column("step")
+    for split, steps in metrics.items():
+        count = next(iter(steps.values()))["images"]
+        table.add_column(f"{split} ({count} images)", justify="right")
+    for step in next(iter(metrics.values()), {}):
+        table.add_row(step, *(_cell(steps[step]) for steps in metrics.values()))
+    return table
+
+
+def _cell(numbers: dict[str, Any]) -> str:
+    text = _percent(numbers["miou"])
+    return f"{text} (at {numbers['threshold']:.2f})" if "threshold" in numbers else text
+
+
+def class_table(title: str, numbers: dict[str, Any]) -> Table:
+    """Return IoU, precision and recall of each class that occurs, from one step's numbers in ``metrics.json``.
+
+    Example:
+        >>> shares = {"background": 0.9, "cat": None}
+        >>> numbers = {"miou": 0.9, "pixel_accuracy": 0.95, "iou": shares, "precision": shares, "recall": shares}
+        >>> class_table("val", numbers).row_count
+        2
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for column in ("IoU, %", "precision, %", "recall, %"):
+        table.add_column(column, justify="right")
+    for name, iou in numbers["iou"].items():
+        if _percent(iou) != "-":
+            table.add_row(name, *(_percent(numbers[key][name]) for key in ("iou", "precision", "recall")))
+    table.add_section()
+    table.add_row("mean; pixel accuracy", _percent(numbers["miou"]), "", _percent(numbers["pixel_accuracy"]))
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None or share != share else f"{100 * share:.1f}"
+
+
+def audit_table(suspicions: Sequence[Suspicion]) -> Table:
+    """Return the tags that the classifier contradicts, one a row."""
+    table = Table(title="tags to look at", title_justify="left")
+    for name, side in (("image", "left"), ("class", "left"), ("tag", "left"), ("probability, %", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for found in suspicions:
+        table.add_row(found.image, found.class_name, f"{found.kind}?", _percent(found.probability))
+    return table
+
+
+def time_table(records: dict[str, dict]) -> Table:
+    """Return seconds per stage and the peak memory so far, from the work folder's stage records.
+
+    Example:
+        >>> time_table({"make-cams": {"seconds": 1.5, "peak_memory_mb": 900, "finished": True}}).row_count
+        2
+    """
+    table = Table(title="time and memory", title_justify="left")
+    for name, side in (("stage", "left"), ("seconds", "right"), ("peak memory so far, MB", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for stage, record in records.items():
+        table.add_row(stage, f"{record.get('seconds', 0):.1f}", str(record.get("peak_memory_mb", "-")))
+    table.add_row("all", f"{sum(record.get('seconds', 0) for record in records.values()):.1f}", "")
+    return table
+
+
+def tuning_table(tuning: Tuning) -> Table:
+    """Return mIoU per setting, the best and the present one marked."""
+    table = Table(title=f"mIoU on {tuning.split} ({tuning.images} images), %", title_justify="left")
+    alphas = list(dict.fromkeys(setting.alpha for setting in tuning.miou))
+    table.add_column("beta, t")
+    for alpha in alphas:
+        table.add_column(f"alpha {alpha:g}", justify="right")
+    for beta, steps in dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou):
+        settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for alpha in alphas]
+        table.add_row(f"{beta:g}, {steps}", *(_tuned_cell(tuning, setting) for setting in settings))
+    return table
+
+
+def _tuned_cell(tuning: Tuning, setting: Setting) -> str:
+    text = f"{100 * tuning.miou[setting]:.1f}"
+    if setting == tuning.best:
+        return f"[bold green]{text} best[/]"
+    return f"{text} (now)" if setting == tuning.present else text
+
+
+def tuning_verdict(tuning: Tuning) -> str:
+    """Say in a sentence what was chosen and how sure that is."""
+    best, present = tuning.best, tuning.present
+    what = f"beta {best.beta:g}, t {best.steps}, alpha {best.alpha:g}"
+    if best == present:
+        return f"the present setting ({what}) is the best of these; nothing to change"
+    low, high = (100 * gain for gain in tuning.gain)
+    sure = "likely" if tuning.better >= SURE else "not sure: more masks would tell"
+    return (
+        f"chosen: {what}; better than before on {100 * tuning.better:.0f} % of resampled collections of these "
+        f"{tuning.images} images, by {low:+.1f} to {high:+.1f} points ({sure})"
+    )

@@ -1,0 +1,1 @@
+"""Every number that decides a result."""

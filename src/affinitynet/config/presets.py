@@ -1,0 +1,85 @@
+"""Recipes: the settings a network was measured with, the paper's, and the demo's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from affinitynet.config.settings import (
+    AffinityConfig,
+    CamConfig,
+    ClassifierConfig,
+    PipelineConfig,
+    SeedConfig,
+    SegmenterConfig,
+    WalkConfig,
+)
+from affinitynet.errors import InputError
+
+
+def _paper(network: str) -> PipelineConfig:
+    """Return every setting of the released code (docs/reproduce.md)."""
+    # The released optimiser's weight decay lands in its momentum argument as well.
+    momentum = 5e-4
+    return PipelineConfig(
+        network=network,
+        longest_side=None,
+        classifier=ClassifierConfig(
+            epochs=15,
+            min_steps=0,
+            crop_size=448,
+            learning_rate=0.1,
+            momentum=momentum,
+            precision="float32",
+            min_scale=256 / 448,
+            max_scale=512 / 448,
+        ),
+        cams=CamConfig(precision="float32"),
+        affinity=AffinityConfig(
+            epochs=8,
+            min_steps=0,
+            crop_size=448,
+            learning_rate=0.1,
+            momentum=momentum,
+            precision="float32",
+            start="imagenet",
+            border="original",
+        ),
+        walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
+    )
+
+
+PRESETS: dict[str, PipelineConfig] = {
+    "lite": PipelineConfig(),
+    "vgg16": _paper("vgg16"),
+    "resnet38": _paper("resnet38"),
+}
+"""Name -> recipe: ``lite`` as measured in docs/lite-recipe.md, the paper's networks as released."""
+
+DEMO = PipelineConfig(
+    classifier=ClassifierConfig(
+        epochs=9, min_steps=0, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
+    ),
+    cams=CamConfig(scales=(0.75, 1.5)),
+    seeds=SeedConfig(low_alpha=3.0),
+    affinity=AffinityConfig(epochs=5, min_steps=0, crop_size=192),
+    walk=WalkConfig(steps=128),
+    segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160),
+)
+"""The recipe of the drawn world: small pictures, minutes on two cores."""
+
+
+def preset(name: str) -> PipelineConfig:
+    """Return a recipe by its name or its network's; a timm network takes lite's.
+
+    Raises:
+        InputError: there is no such recipe.
+
+    Example:
+        >>> preset("vgg16").walk.steps, preset("timm:resnet50").network
+        (256, 'timm:resnet50')
+    """
+    if name.startswith("timm:"):
+        return dataclasses.replace(PRESETS["lite"], network=name)
+    if name not in PRESETS:
+        raise InputError(f"{name}: unknown network or preset; known: {', '.join(PRESETS)}, timm:NAME")
+    return PRESETS[name]

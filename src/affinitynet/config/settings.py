@@ -1,0 +1,297 @@
+"""Every number that decides a result: one frozen typed config per stage, YAML.
+
+Flags, ``config.yaml`` and Python share these classes: the field ``beta`` of ``WalkConfig`` is
+``--walk.beta``, ``walk: {beta: ...}`` and ``WalkConfig(beta=...)``. Typed parsing is jsonargparse's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from affinitynet.errors import InputError
+
+Precision = Literal["float32", "bfloat16"]
+
+RANDOM = "random"
+"""Value of ``weights`` for a network that starts from nothing."""
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise InputError(f"{name} = {value}: must be {rule}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained: SGD with the poly schedule and the original's four parameter groups."""
+
+    epochs: int = 5
+    """Passes over the training split."""
+    min_steps: int = 0
+    """Steps to do at least: a small collection is passed over more often."""
+    batch_size: int = 16
+    """Images per step."""
+    crop_size: int = 320
+    """Side of the square training crop, pixels; a multiple of 16."""
+    learning_rate: float = 0.01
+    """Of pretrained weights at the first step; new layers learn at 10 times this, biases at twice."""
+    momentum: float = 0.9
+    """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
+    weight_decay: float = 5e-4
+    """L2 penalty on weights, not on biases."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the forward pass; weights and sums stay float32."""
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _require(self.min_steps >= 0, "min_steps", self.min_steps, "at least 0")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(
+            self.crop_size >= 32 and self.crop_size % 16 == 0,
+            "crop_size",
+            self.crop_size,
+            "a multiple of 16, at least 32",
+        )
+        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(TrainConfig):
+    """Stage train-classifier: tags -> classifier.safetensors."""
+
+    epochs: int = 5
+    min_steps: int = 230
+    min_scale: float = 0.8
+    """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
+    max_scale: float = 1.7
+    """Longest long side a training image is resized to, in crop sizes (paper: 512 of 448 pixels, 1.14)."""
+    trained: str | None = None
+    """File of a trained classifier, ours or the released code's, to take as it is instead of training one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            0 < self.min_scale <= self.max_scale,
+            "min_scale, max_scale",
+            (self.min_scale, self.max_scale),
+            "above 0 and in this order",
+        )
+
+
+@dataclass(frozen=True)
+class CamConfig:
+    """Stage make-cams: classifier -> cams/NAME.npz."""
+
+    scales: tuple[float, ...] = (1.0, 0.5, 1.5, 2.0)
+    """Sizes of the image the classifier sees, each also mirrored; the maps are summed."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the classifier."""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.scales) > 0 and min(self.scales) > 0,
+            "scales",
+            self.scales,
+            "one or more numbers above 0",
+        )
+
+
+@dataclass(frozen=True)
+class SeedConfig:
+    """Stage make-seeds: cams -> seeds/NAME.npz, the dense CRF's scores at two background strengths."""
+
+    low_alpha: float = 4.0
+    """Exponent of the background score (1 - max cam)^alpha; a low one leaves confident foreground."""
+    high_alpha: float = 32.0
+    """The same; a high one leaves confident background."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0 < self.low_alpha < self.high_alpha,
+            "low_alpha, high_alpha",
+            (self.low_alpha, self.high_alpha),
+            "above 0 and in this order",
+        )
+
+
+@dataclass(frozen=True)
+class AffinityConfig(TrainConfig):
+    """Stage train-affinity: seeds -> affinity.safetensors."""
+
+    epochs: int = 4
+    min_steps: int = 480
+    batch_size: int = 8
+    learning_rate: float = 0.02
+    start: Literal["imagenet", "classifier"] = "classifier"
+    """Weights the backbone starts from: ImageNet's (paper), or those the classifier learnt from the tags."""
+    radius: int = 5
+    """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
+    border: Literal["original", "full"] = "full"
+    """Which pairs there are: the released code's, which leaves out sources near three borders, or all."""
+    trained: str | None = None
+    """File of a trained AffinityNet, ours or the released code's, to take as it is instead of training one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(2 <= self.radius <= 16, "radius", self.radius, "in 2..16")
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """Stage make-masks, first half: affinities -> walks/NAME.npz."""
+
+    beta: float = 8.0
+    """Exponent of the affinities before they are normalised; higher keeps the walk inside edges."""
+    steps: int = 256
+    """Length t of the random walk, the paper's."""
+    alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+    """Background strengths that are walked and kept; a mask can be made again with any of them."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of AffinityNet; the walk itself is float64."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.beta < math.inf, "beta", self.beta, "above 0")
+        _require(self.steps >= 0, "steps", self.steps, "at least 0")
+        _require(
+            len(self.alphas) > 0 and min(self.alphas) > 0,
+            "alphas",
+            self.alphas,
+            "one or more numbers above 0",
+        )
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
+
+    alpha: float = 16.0
+    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects."""
+    threshold: float | None = None
+    """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
+    crf: bool = False
+    """Pass the walked scores through the dense CRF at full size before the decision."""
+
+    def __post_init__(self) -> None:
+        _require(self.alpha > 0, "alpha", self.alpha, "above 0")
+        _require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class SegmenterConfig(TrainConfig):
+    """Stage train-segmenter: masks -> segmenter.safetensors."""
+
+    architecture: str | None = None
+    """Of segmentation-models-pytorch (DeepLabV3Plus, Unet, FPN ...), or LargeFOV, the paper's, on any --network; null:
+    DeepLabV3Plus, but LargeFOV on the paper's networks and timm's."""
+    encoder: str | None = None
+    """Its encoder, of segmentation-models-pytorch, or lite, or for LargeFOV a --network; null: --network's."""
+    start: Literal["imagenet", "classifier", "random"] = "classifier"
+    """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
+    epochs: int = 4
+    min_steps: int = 360
+    batch_size: int = 8
+    learning_rate: float = 0.001
+    """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
+    min_scale: float = 0.8
+    """Shortest long side a training image is resized to, in crop sizes."""
+    max_scale: float = 2.0
+    """Longest long side a training image is resized to, in crop sizes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales = (self.min_scale, self.max_scale)
+        _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How the segmentation network labels images without tags."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes at which an image is labelled, each also mirrored; the probabilities are averaged."""
+    longest_side: int = 1024
+    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same."""
+    crf: bool = False
+    """Pass the probabilities through the dense CRF."""
+    precision: Precision = "bfloat16"
+    """Arithmetic of the network."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")
+        _require(self.longest_side >= 64, "longest_side", self.longest_side, "at least 64")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Stage evaluate: masks and ground truth -> metrics.json."""
+
+    cam_threshold: float = 0.2
+    """Background score that the class activation maps alone are judged with (paper: 0.2)."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.cam_threshold < 1, "cam_threshold", self.cam_threshold, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything but the data that decides the result.
+
+    Example:
+        >>> PipelineConfig(seed=1).walk.beta
+        8.0
+    """
+
+    network: str = "lite"
+    """Backbone of both networks: lite (EfficientNet-Lite0), vgg16 or resnet38 (the paper's), timm:NAME."""
+    taps: tuple[int, ...] | None = None
+    """Features of a timm network to use, as timm counts them; null: the four deepest of stride 4 and above."""
+    weights: str | None = None
+    """File of the weights training starts from, or random; null: ImageNet's, which lite packs and others fetch."""
+    seed: int = 0
+    """Seed of weights, order and augmentation."""
+    split: str | None = None
+    """Images to train on and to label; null: train_aug, train or all, the first there is."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes to learn, in the order of their mask values; null: all of the data set."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """What an image, mask or row does that cannot be used: it is left out and listed, or everything stops."""
+    longest_side: int | None = 1024
+    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same. null:
+    every image at its own size."""
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """Train the tag classifier"""
+    cams: CamConfig = field(default_factory=CamConfig)
+    """Make class activation maps"""
+    seeds: SeedConfig = field(default_factory=SeedConfig)
+    """Make confident seeds"""
+    affinity: AffinityConfig = field(default_factory=AffinityConfig)
+    """Train AffinityNet"""
+    walk: WalkConfig = field(default_factory=WalkConfig)
+    """Random walk"""
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    """Masks from the walked scores"""
+    segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    """Train the segmentation network on the masks"""
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    """Label images without tags"""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Evaluation"""
+
+    def __post_init__(self) -> None:
+        _require(self.longest_side is None or self.longest_side >= 64, "longest_side", self.longest_side, "64 or above")
+        _require(
+            self.masks.alpha in self.walk.alphas,
+            "masks.alpha",
+            self.masks.alpha,
+            f"one of walk.alphas {self.walk.alphas}",
+        )
+        _require(
+            self.segmenter.start != "classifier" or self.segmenter.encoder in (None, self.network),
+            "segmenter.start",
+            self.segmenter.start,
+            f"imagenet or random, since the classifier's network is {self.network}, not {self.segmenter.encoder}",
+        )

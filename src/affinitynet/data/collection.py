@@ -1,0 +1,160 @@
+"""One record per image, whatever the layout on disk: recognition, splits, ground truth."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from affinitynet.data.images import image_size, load_mask
+from affinitynet.data.layouts.base import Layout
+from affinitynet.data.layouts.folder import read_folder
+from affinitynet.data.layouts.voc import read_voc, voc_root
+from affinitynet.errors import InputError, LeftOut, OnError, Problems
+from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tagged images in splits.
+
+    Args:
+        root: the folder it was read from.
+        classes: names; class c has mask value c + 1.
+        splits: name -> images.
+        mask_values: uint8 [256], stored mask value -> value in the order of ``classes``.
+        default_split: what is trained on unless another split is named.
+        evaluation_splits: those that can be measured: all of their images have ground truth. Where there is no such
+            split, those of which some images have.
+        left_out: rows that could not be used.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[TaggedImage, ...]]
+    mask_values: np.ndarray
+    default_split: str
+    evaluation_splits: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def split(self, name: str) -> tuple[TaggedImage, ...]:
+        """Return the images of a split.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.splits:
+            nearest = difflib.get_close_matches(name, self.splits, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"--split {name}: {self.root} has no such split; it has {', '.join(self.splits)} "
+                f"(did you mean {nearest!r}?)"
+            )
+        return self.splits[name]
+
+    def without(self, left_out: Collection[LeftOut]) -> Dataset:
+        """Return the data set without the images and ground-truth masks that are left out."""
+        images = {left.name for left in left_out if left.part == "image"}
+        masks = {left.name for left in left_out if left.part == "mask"}
+        splits = {
+            name: tuple(
+                replace(record, mask=None) if record.name in masks else record
+                for record in records
+                if record.name not in images
+            )
+            for name, records in self.splits.items()
+        }
+        measured = tuple(name for name in self.evaluation_splits if any(record.mask for record in splits[name]))
+        return replace(self, splits=splits, evaluation_splits=measured)
+
+    def labelled(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images of a split and of the evaluation splits, each once."""
+        splits = (split, *self.evaluation_splits)
+        return tuple({record.name: record for name in splits for record in self.split(name)}.values())
+
+    def mask(self, record: TaggedImage) -> np.ndarray:
+        """Return an image's ground truth, uint8 [H, W]: 0 background, class + 1, 255 ignore.
+
+        Raises:
+            InputError: it cannot be read, has another size than the image, or holds a value that
+                is no class.
+        """
+        if record.mask is None:
+            raise InputError(f"{record.name}: has no ground-truth mask")
+        stored = load_mask(record.mask, image_size(record.path))
+        values = self.mask_values[stored]
+        unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
+        if len(unknown):
+            raise InputError(
+                f"{record.mask}: holds value {unknown[0]}, but there are {len(self.classes)} classes "
+                "(0 is background, class + 1, 255 ignore); mend the mask"
+            )
+        return values
+
+
+def open_dataset(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Dataset:
+    """Read a data set of any layout that is known.
+
+    Args:
+        root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
+            holds it, or a folder of images with ``tags.csv`` or ``tags.json``.
+        classes: names to learn, in the order of their mask values; all by default. Tags and mask
+            regions of other classes are dropped.
+        on_error: what a row of a list or tag file does that cannot be used: "skip", to be named in
+            :attr:`Dataset.left_out`, or "stop".
+
+    Raises:
+        InputError: the folder or something in it is not as it should be.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"--data {folder}: no such folder; name the one that holds your images")
+    problems = Problems(on_error)
+    try:
+        layout = _read_layout(folder, problems)
+    except InputError as error:
+        if problems.found:  # there would be something left, had nothing been left out
+            raise InputError(f"{problems.found[0].reason} (left out, and then: {error})") from None
+        raise
+    chosen = layout.classes if classes is None else tuple(classes)
+    return replace(_choose(folder, layout, chosen), left_out=tuple(problems.found))
+
+
+def _read_layout(folder: Path, problems: Problems) -> Layout:
+    if voc := voc_root(folder):
+        return read_voc(voc, problems)
+    if any((folder / name).exists() for name in ("tags.csv", "tags.json")):
+        return read_folder(folder, problems)
+    raise InputError(
+        f"--data {folder}: neither a VOC devkit (JPEGImages, Annotations, ImageSets) nor a folder with "
+        "tags.csv or tags.json; write tags.csv with the columns file,tags"
+    )
+
+
+def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Dataset:
+    """Keep the chosen classes, renumbered in their order."""
+    for name in chosen:
+        if name not in layout.classes:
+            nearest = difflib.get_close_matches(name, layout.classes, n=1, cutoff=0.0)[0]
+            raise InputError(f"--classes {name}: {root} has no class of that name; did you mean {nearest!r}?")
+    if len(set(chosen)) < len(chosen) or not 0 < len(chosen) <= MAX_CLASSES:
+        raise InputError(f"--classes: {len(chosen)} names; need 1 to {MAX_CLASSES} different ones")
+    numbers = {layout.classes.index(name): number for number, name in enumerate(chosen)}
+    mask_values = np.full(256, IGNORE, np.uint8)
+    mask_values[: len(layout.classes) + 1] = BACKGROUND
+    for old, new in numbers.items():
+        mask_values[old + 1] = new + 1
+
+    def renumber(record: TaggedImage) -> TaggedImage:
+        return replace(record, tags=tuple(sorted(numbers[tag] for tag in record.tags if tag in numbers)))
+
+    splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
+    return Dataset(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+
+
+def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:
+    counts = {name: sum(record.mask is not None for record in records) for name, records in splits.items()}
+    whole = tuple(name for name, records in splits.items() if records and counts[name] == len(records))
+    return whole or tuple(name for name in splits if counts[name])

@@ -1,0 +1,1 @@
+"""One file for each way collections are laid out on disk."""

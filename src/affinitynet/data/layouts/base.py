@@ -1,0 +1,55 @@
+"""What the reader of a layout hands over, and the checks that all readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from affinitynet.errors import InputError
+from affinitynet.records import TaggedImage
+
+LARGEST_TEXT = 100 * 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set as it lies on disk.
+
+    Args:
+        classes: names in the order of the stored mask values.
+        splits: name -> images.
+        default_split: what is trained on unless another split is named.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[TaggedImage, ...]]
+    default_split: str
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a UTF-8 text file (with or without BOM).
+
+    Raises:
+        InputError: it is missing, not UTF-8, or too large for a list of images.
+    """
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise InputError(
+                f"{path}: {path.stat().st_size / 2**20:.0f} MB; a list is read up to {LARGEST_TEXT / 2**20:.0f} MB, "
+                "about two million images; divide the data set"
+            )
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
+
+
+def check_inside(name: str, where: str) -> None:
+    """Refuse a relative path that leads outside its folder.
+
+    Raises:
+        InputError: it does; ``where`` says which file and line named it.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if not name or ".." in parts or name.startswith(("/", "\\")) or ":" in parts[0]:
+        raise InputError(f"{where}: {name!r} leads outside the data folder; name a file inside it")

@@ -1,0 +1,65 @@
+"""What the user is told: the error that says how to fix it, and what was skipped while the rest went on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+
+class InputError(ValueError):
+    """The user's input is wrong: the message says what, where and how to mend it, in one line."""
+
+
+OnError = Literal["skip", "stop"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of a data set that cannot be used, while the rest goes on.
+
+    Args:
+        name: artifact name of the image, or the name that a row of a list gives.
+        part: what is left out: the "image" with all that belongs to it, its ground-truth "mask", or the "row" of a
+            list or tag file.
+        reason: the error, in one line.
+    """
+
+    name: str
+    part: Literal["image", "mask", "row"]
+    reason: str
+
+
+class Problems:
+    """What is wrong with single images and rows: raised at once, or noted where the rest is to go on.
+
+    Args:
+        on_error: "stop" or "skip".
+
+    Example:
+        >>> problems = Problems("skip")
+        >>> with problems.noted("a.png", "row"):
+        ...     raise InputError("tags.csv:2: mend it")
+        >>> problems.found[0].reason
+        'tags.csv:2: mend it'
+    """
+
+    def __init__(self, on_error: OnError = "stop") -> None:
+        self.skip = on_error == "skip"
+        self.found: list[LeftOut] = []
+
+    @contextmanager
+    def noted(self, name: str, part: Literal["image", "mask", "row"]) -> Iterator[None]:
+        """Leave out what the block finds wrong with ``name``, or raise it."""
+        try:
+            yield
+        except InputError as error:
+            if not self.skip:
+                raise
+            self.found.append(LeftOut(name, part, str(error)))
+
+
+def one_line(error: object) -> str:
+    """Return a message without line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,215 @@
+"""From an image and its tags to a mask: the one place that knows both the image's frame and the networks'.
+
+The stages call it image by image; a notebook calls :meth:`MaskPredictor.predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import MaskConfig, PipelineConfig
+from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.ops.affinity import pair_affinity
+from affinitynet.ops.cam import class_activation_maps
+from affinitynet.ops.crf import dense_crf
+from affinitynet.ops.decision import decide
+from affinitynet.ops.seeds import background_score
+from affinitynet.ops.walk import random_walk
+from affinitynet.runtime.precision import autocast
+from affinitynet.work.folder import WorkFolder
+
+Network = TypeVar("Network", TagClassifier, AffinityNet)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Scores after the random walk, at stride 8.
+
+    Args:
+        alphas: background strengths [A].
+        background: float32 [A, h, w], the walked (1 - max cam)^alpha.
+        scores: float32 [K, h, w], the walked class activation maps.
+    """
+
+    alphas: tuple[float, ...]
+    background: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What :meth:`MaskPredictor.predict` found in an image.
+
+    Args:
+        mask: uint8 [H, W]; 0 background, class + 1.
+        classes: int64 [K], 0-based classes of the tags.
+        scores: float32 [K + 1, h, w], background first, at the size the image is labelled at: its own, unless its
+            long side exceeds ``longest_side``. The mask is their argmax.
+    """
+
+    mask: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+
+
+class MaskPredictor:
+    """Tag-assisted labelling: turns an image and the names of what is in it into a mask.
+
+    Args:
+        classifier: gives the class activation maps; ``None`` where they are at hand.
+        affinity_net: gives the affinities the walk follows; ``None`` where no walk is wanted.
+        config: scales, walk and decision; the networks are as they come.
+        device: where to compute.
+
+    Example:
+        >>> from affinitynet.models.backbones.registry import build_backbone
+        >>> predictor = MaskPredictor(
+        ...     TagClassifier(build_backbone("lite"), ["cat", "dog"]),
+        ...     AffinityNet(build_backbone("lite")),
+        ... )
+        >>> found = predictor.predict(np.zeros((40, 60, 3), np.uint8), ["dog"])
+        >>> found.mask.shape, found.scores.shape, found.classes
+        ((40, 60), (2, 40, 60), array([1]))
+    """
+
+    def __init__(
+        self,
+        classifier: TagClassifier | None,
+        affinity_net: AffinityNet | None,
+        config: PipelineConfig | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.config = config or PipelineConfig()
+        self.classifier = None if classifier is None else _on(classifier, self.device)
+        self.affinity_net = None if affinity_net is None else _on(affinity_net, self.device)
+
+    @classmethod
+    def from_work(cls, work: Path | str, device: torch.device | str = "cpu") -> MaskPredictor:
+        """Read the networks and settings of a finished work folder.
+
+        Raises:
+            InputError: it is not a work folder, or its networks are not trained yet.
+        """
+        folder = WorkFolder(Path(work))
+        if not folder.config_file.exists():
+            raise InputError(f"{work}: not a work folder (no config.yaml); name one that `affinitynet run` made")
+        return cls(
+            TagClassifier.load(folder.weights("classifier")),
+            AffinityNet.load(folder.weights("affinity")),
+            read_config(folder.config_file, PipelineConfig()),
+            device,
+        )
+
+    def predict(self, image: np.ndarray, tags: Sequence[str | int]) -> Prediction:
+        """Make the mask of one image.
+
+        Args:
+            image: uint8 [H, W, 3] RGB.
+            tags: what is in it, as class names or 0-based class numbers; empty gives background.
+
+        Raises:
+            InputError: a tag is not one of ``classes``, or the image is not uint8 [H, W, 3].
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
+        numbers = sorted({self._class_number(tag) for tag in tags})
+        small = reduced(image, self.config.longest_side)
+        scores = self.full_scores(small, self.walk(small, self.cams(small, numbers)), self.config.masks)
+        mask = decide(scores, numbers, image.shape[:2])
+        return Prediction(mask, np.array(numbers, np.int64), scores.cpu().numpy())
+
+    def _class_number(self, tag: str | int) -> int:
+        classes = _given(self.classifier, "classifier").classes
+        if isinstance(tag, str) and tag in classes:
+            return classes.index(tag)
+        if isinstance(tag, int) and 0 <= tag < len(classes):
+            return tag
+        raise InputError(f"tag {tag!r}: not a class of this predictor; known: {', '.join(classes)}")
+
+    @torch.inference_mode()
+    def cams(self, image: np.ndarray, classes: Sequence[int]) -> Tensor:
+        """Return multi-scale class activation maps float32 [K, H, W] in [0, 1] (spec, stage 2)."""
+        height, width = image.shape[:2]
+        if not len(classes):
+            return torch.zeros(0, height, width, device=self.device)
+        classifier = _given(self.classifier, "classifier")
+        maps = []
+        for scale in self.config.cams.scales:
+            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            x = self._input(resize(image, size), classifier)
+            with autocast(self.device, self.config.cams.precision):
+                maps.append(classifier.activation_maps(torch.cat([x, x.flip(-1)]), classes))
+        return class_activation_maps(maps, (height, width))
+
+    @torch.inference_mode()
+    def affinities(self, image: np.ndarray) -> Tensor:
+        """Return the pair affinities of the image's stride-8 grid, as :func:`pair_affinity` lays them out."""
+        net = _given(self.affinity_net, "affinity_net")
+        x = self._input(image, net)
+        x = F.pad(x, (0, -x.shape[3] % STRIDE, 0, -x.shape[2] % STRIDE))
+        with autocast(self.device, self.config.walk.precision):
+            features = net(x)
+        return pair_affinity(features, self.config.affinity.radius, self.config.affinity.border)[0]
+
+    @torch.inference_mode()
+    def walk(self, image: np.ndarray, cams: Tensor) -> Walk:
+        """Spread class activation maps [K, H, W] along the image's affinities (spec, stage 4)."""
+        walk, pairs = self.config.walk, self.config.affinity
+        background = torch.stack([background_score(cams, alpha) for alpha in walk.alphas])
+        scores = torch.cat([background, cams.to(background)])
+        scores = F.pad(scores, (0, -scores.shape[2] % STRIDE, 0, -scores.shape[1] % STRIDE))
+        scores = F.avg_pool2d(scores, STRIDE)
+        if len(cams):
+            affinity = self.affinities(image)
+            scores = random_walk(scores, affinity, walk.beta, walk.steps, pairs.radius, pairs.border)
+        return Walk(walk.alphas, scores[: len(walk.alphas)], scores[len(walk.alphas) :])
+
+    @torch.inference_mode()
+    def full_scores(self, image: np.ndarray, walk: Walk, masks: MaskConfig) -> Tensor:
+        """Return the decision's scores at the size of ``image``: float32 [K + 1, H, W], background first.
+
+        Raises:
+            InputError: ``masks.alpha`` is not among the walked ones.
+        """
+        height, width = image.shape[:2]
+        if masks.threshold is not None:
+            background = torch.full_like(walk.background[:1], masks.threshold)
+        elif masks.alpha in walk.alphas:
+            background = walk.background[walk.alphas.index(masks.alpha)][None]
+        else:
+            raise InputError(f"masks.alpha {masks.alpha}: only {walk.alphas} were walked; choose one of them")
+        scores = torch.cat([background, walk.scores])
+        scores = F.interpolate(scores[None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[0]
+        scores = scores[:, :height, :width].clamp(0, 1)
+        if masks.crf and len(scores) > 1:
+            return dense_crf(torch.from_numpy(image.copy()).to(scores.device), scores)
+        return scores
+
+    def _input(self, image: np.ndarray, network: TagClassifier | AffinityNet) -> Tensor:
+        backbone = network.backbone
+        x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
+        return x.to(self.device, memory_format=backbone.layout(self.device))
+
+
+def _on(network: Network, device: torch.device) -> Network:
+    """Return a network ready for inference."""
+    return network.to(device).to(memory_format=network.backbone.layout(device)).eval()
+
+
+def _given(network: Network | None, name: str) -> Network:
+    if network is None:
+        raise ValueError(f"this MaskPredictor was made without {name}; pass one")
+    return network

@@ -1,0 +1,94 @@
+"""Labelling images without tags, by the segmentation network. With tags, see :mod:`affinitynet.inference.tagged`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.models.segmenter import Segmenter
+from affinitynet.ops.crf import dense_crf
+from affinitynet.ops.decision import labels_at
+from affinitynet.runtime.precision import autocast
+from affinitynet.work.folder import WorkFolder
+
+
+class SegmentationPredictor:
+    """Turns an image into a mask; needs no tags.
+
+    Args:
+        model: the segmentation network.
+        config: scales, the longest side and whether the CRF follows.
+        device: where to compute.
+
+    Example:
+        >>> predictor = SegmentationPredictor(Segmenter("LargeFOV", "lite", ["cat", "dog"]))
+        >>> predictor.predict(np.zeros((40, 60, 3), np.uint8)).shape
+        (40, 60)
+    """
+
+    def __init__(
+        self, model: Segmenter, config: PredictConfig | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.config = config or PredictConfig()
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
+
+    @classmethod
+    def load(cls, source: Path | str, device: torch.device | str = "cpu") -> SegmentationPredictor:
+        """Read the network of a work folder, with the folder's settings, or of a safetensors file.
+
+        Raises:
+            InputError: there is no segmentation network.
+        """
+        path, config = Path(source), PredictConfig()
+        if path.is_dir():
+            folder = WorkFolder(path)
+            path = folder.weights("segmenter")
+            if not path.exists():
+                raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
+            config = read_config(folder.config_file, PipelineConfig()).predict
+        return cls(Segmenter.load(path), config, device)
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Return the mask uint8 [H, W] of an image uint8 [H, W, 3]: 0 background, class + 1.
+
+        Raises:
+            InputError: the image is not uint8 [H, W, 3].
+        """
+        return labels_at(self.scores(image), image.shape[:2])
+
+    @torch.inference_mode()
+    def scores(self, image: np.ndarray) -> Tensor:
+        """Return probabilities float32 [C + 1, h, w], background first, at the size the image is labelled at.
+
+        That is the image's own unless its long side exceeds ``longest_side``.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
+        image = reduced(image, self.config.longest_side)
+        size = image.shape[:2]
+        total = torch.zeros(len(self.model.classes) + 1, *size, device=self.device)
+        for scale in self.config.scales:
+            x = to_tensor(resize(image, _scaled(size, scale)))
+            x = normalise(x, self.model.mean, self.model.std)[None].to(self.device)
+            x = torch.cat([x, x.flip(-1)]).contiguous(memory_format=torch.channels_last)
+            with autocast(self.device, self.config.precision):
+                plain, mirrored = self.model(x).softmax(1)
+            both = plain + mirrored.flip(-1)
+            total += F.interpolate(both[None], size, mode="bilinear", align_corners=False)[0]
+        scores = total / (2 * len(self.config.scales))
+        if self.config.crf:
+            scores = dense_crf(torch.from_numpy(image.copy()).to(self.device), scores)
+        return scores
+
+
+def _scaled(size: tuple[int, ...], factor: float) -> tuple[int, int]:
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

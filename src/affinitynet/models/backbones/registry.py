@@ -1,0 +1,115 @@
+"""The backbones by name, and where their first weights come from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import timm
+from torch import Tensor
+
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.backbones.lite import Lite
+from affinitynet.models.backbones.resnet38 import ResNet38
+from affinitynet.models.backbones.timm_models import TimmBackbone
+from affinitynet.models.backbones.vgg16 import VGG16
+from affinitynet.models.weights.files import read_weight_file
+from affinitynet.models.weights.names import fill, fill_backbone, from_torchvision_vgg16, read_weights
+
+BACKBONES: dict[str, Callable[[], Backbone]] = {"lite": Lite, "vgg16": VGG16, "resnet38": ResNet38}
+"""Network name -> its class. A new backbone is a file and one line here."""
+
+TIMM = "timm:"
+
+
+def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
+    """Make the backbone of a network name, with random weights.
+
+    Args:
+        network: a key of ``BACKBONES``, or ``timm:NAME``.
+        taps: of a timm model, the features to use, as timm counts them; by default chosen by stride.
+
+    Raises:
+        InputError: there is no network of that name, or it takes no taps.
+
+    Example:
+        >>> build_backbone("lite").channels
+        (24, 40, 112, 1280)
+    """
+    if network.startswith(TIMM):
+        backbone: Backbone = TimmBackbone(network.removeprefix(TIMM), taps)
+    elif network in BACKBONES:
+        if taps is not None:
+            raise InputError(f"--taps: {network} has its own; leave it out, or choose a timm: network")
+        backbone = BACKBONES[network]()
+    else:
+        nearest = difflib.get_close_matches(network, BACKBONES, n=1, cutoff=0.0)
+        raise InputError(
+            f"--network {network}: unknown network; known: {', '.join(BACKBONES)}, timm:NAME "
+            f"(did you mean {nearest[0]!r}?)"
+        )
+    backbone.settings = {"network": network} if taps is None else {"network": network, "taps": list(taps)}
+    return backbone
+
+
+def is_backbone(network: str) -> bool:
+    """Tell whether a name is one that :func:`build_backbone` takes; a timm model may still not exist.
+
+    Example:
+        >>> is_backbone("vgg16"), is_backbone("timm:vit"), is_backbone("resnet34")
+        (True, True, False)
+    """
+    return network in BACKBONES or network.startswith(TIMM)
+
+
+def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights: Path | None = None) -> Backbone:
+    """Make a backbone with ImageNet weights.
+
+    Args:
+        network, taps: as :func:`build_backbone`.
+        weights: file of the weights, of any format that :func:`affinitynet.models.weights.names.read_weights`
+            knows; by default those that come with the network.
+
+    Raises:
+        InputError: as :func:`build_backbone`; or the weights cannot be had or do not fit.
+
+    Example:
+        >>> float(pretrained_backbone("lite").network.conv_stem.weight.std()) > 0.1
+        True
+    """
+    backbone = build_backbone(network, taps)
+    if isinstance(backbone, TimmBackbone):
+        backbone.load_pretrained(None if weights is None else read_weight_file(weights).tensors)
+    elif weights is not None:
+        found = read_weights(weights)
+        if found.network != network:
+            raise InputError(
+                f"--weights {weights}: holds {found.network}, asked for is --network {network}; name its own"
+            )
+        fill_backbone(backbone, found, f"--weights {weights}")
+    elif isinstance(backbone, Lite):
+        backbone.load_state_dict(Lite.imagenet_weights())
+    elif isinstance(backbone, VGG16):
+        fill(backbone, _vgg16_from_hub(), "timm's VGG-16")
+    else:
+        raise InputError(
+            f"--network {network}: has no weights that could be fetched; name a file of them with --weights "
+            "(for resnet38: ilsvrc-cls_rna-a1_cls1000_ep-0001.params, or a checkpoint of the released code)"
+        )
+    return backbone
+
+
+def _vgg16_from_hub() -> dict[str, Tensor]:
+    try:
+        tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
+    except Exception as error:  # whatever a hub and its transport may raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"--network vgg16: no ImageNet weights ({reason}); go online once, or name a file with --weights: "
+            "vgg16_20M.caffemodel, torchvision's vgg16 or a checkpoint of the released code"
+        ) from None
+    state = from_torchvision_vgg16(tensors)
+    prefix = "backbone."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,0 +1,71 @@
+"""VGG-16 in the DeepLab-LargeFOV layout, one of the paper's two networks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from affinitynet.models.backbones.base import Backbone
+
+STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Output channels of the convolutions of each stage."""
+
+LARGE_FIELD = 4  # dilation of fc6 in AffinityNet
+
+
+class VGG16(Backbone):
+    """VGG-16 at stride 8: no fifth pool, dilated conv5, fully connected layers as convolutions.
+
+    Features are relu(conv4_3), relu(conv5_3) and relu(fc7): 512, 512 and 1024 channels. The first
+    four convolutions are frozen. State-dict keys are the released checkpoints'.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     backbone = VGG16()
+        ...     features = backbone(torch.zeros(1, 3, 64, 96))
+        >>> [tuple(f.shape[1:]) for f in features]
+        [(512, 8, 12), (512, 8, 12), (1024, 8, 12)]
+    """
+
+    # Caffe's BGR image in 0..255 less a mean, written as an RGB image in 0..1; forward swaps the channels.
+    mean = (122.675 / 255, 116.669 / 255, 104.008 / 255)
+    std = (1 / 255, 1 / 255, 1 / 255)
+    channels = (512, 512, 1024)
+    strides = (8, 8, 8)
+    reduced = (64, 128, 256)
+    groups = (8, 16, 32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = 3
+        for stage, widths in enumerate(STAGES, start=1):
+            dilation = 2 if stage == 5 else 1
+            for number, width in enumerate(widths, start=1):
+                layer = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
+                self.add_module(f"conv{stage}_{number}", layer)
+                channels = width
+        self.fc6 = nn.Conv2d(512, 1024, 3, padding=1)
+        self.drop6 = nn.Dropout2d(0.5)
+        self.fc7 = nn.Conv2d(1024, 1024, 1)
+        self.frozen = [self.get_submodule(name) for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2")]
+        self.freeze()
+
+    def enlarge_field(self, dilation: int = LARGE_FIELD) -> None:
+        """Dilate fc6: by 4 as AffinityNet has it, by 12 as DeepLab-LargeFOV has it."""
+        self.fc6.padding = self.fc6.dilation = (dilation, dilation)
+
+    def rectify(self, maps: Tensor) -> Tensor:
+        """Return the root of the positive part: the released code flattens VGG-16's activation maps so."""
+        return F.relu(maps).sqrt()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = x.flip(1)
+        for stage, widths in enumerate(STAGES, start=1):
+            for number in range(1, len(widths) + 1):
+                x = F.relu(self.get_submodule(f"conv{stage}_{number}")(x))
+            if stage == 4:
+                conv4 = x
+            if stage < 5:
+                x = F.max_pool2d(x, 3, stride=1 if stage == 4 else 2, padding=1)
+        return conv4, x, F.relu(self.fc7(self.drop6(F.relu(self.fc6(x)))))

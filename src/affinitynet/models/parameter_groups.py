@@ -1,0 +1,36 @@
+"""What of a network learns how fast: the original's four groups of parameters."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list[dict]:
+    """Split trainable parameters into the four groups of the original's optimiser.
+
+    Pretrained weights learn at ``lr``, pretrained biases at ``2 lr`` without decay, new layers'
+    weights at ``10 lr`` and new biases at ``20 lr`` without decay (spec, stage 1). The optimiser's
+    ``lr`` is multiplied by each group's ``factor``, decay applies where ``decays``.
+
+    Args:
+        model: the whole network.
+        new: its parts that start from random values.
+
+    Returns:
+        Groups ``{"params", "factor", "decays"}``, empty ones left out.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+        >>> [(len(g["params"]), g["factor"], g["decays"]) for g in parameter_groups(model, model[1])]
+        [(1, 1, True), (1, 2, False), (1, 10, True), (1, 20, False)]
+    """
+    modules = new if isinstance(new, list) else [new]
+    fresh = {id(p) for module in modules for p in module.parameters()}
+    groups: list[dict] = [
+        {"params": [], "factor": factor, "decays": decays}
+        for factor, decays in ((1, True), (2, False), (10, True), (20, False))
+    ]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[2 * (id(parameter) in fresh) + name.endswith("bias")]["params"].append(parameter)
+    return [group for group in groups if group["params"]]

@@ -1,0 +1,183 @@
+"""From whatever a weight file calls its tensors to the keys of our networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.vgg16 import STAGES as VGG16_STAGES
+from affinitynet.models.backbones.vgg16 import VGG16
+from affinitynet.models.weights.files import WeightFile, read_weight_file
+
+Part = Literal["backbone", "classifier", "affinity"]
+
+# The released code's names of AffinityNet's head.
+_HEAD = {f"{layer}{i + 3}": f"{ours}.{i}" for layer, ours in (("f8_", "reduce"), ("gn8_", "norm")) for i in range(3)}
+_OWN_HEAD = ("fc8.", "f9.", "reduce.", "norm.")
+_MXNET_LAYER = re.compile(r"(?:res|bn)(\d)([a-z])(\d*)_(branch\w+?)_(weight|gamma|beta|moving_mean|moving_var)")
+_MXNET_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
+_IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "classifier.6.", "head.fc.", "prob")
+
+FC6_ROWS = (0, 3, 6)  # of fc6's 7x7 kernel
+FC_STEP = 4  # every fourth of fc6's and fc7's 4096 channels
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights under our keys.
+
+    Args:
+        origin: the kind of file they come from.
+        network: name of the backbone.
+        part: "backbone" for ImageNet weights alone, else the network of the method they make.
+        state: our key -> tensor.
+        left: names in the file that no network of the method has: ImageNet's classifier.
+        settings: what one of our own files says of its network.
+    """
+
+    origin: str
+    network: str
+    part: Part
+    state: dict[str, Tensor]
+    left: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def read_weights(path: Path) -> Weights:
+    """Read and recognise a weight file: ours, the released code's, Caffe's, MXNet's or torchvision's.
+
+    Raises:
+        InputError: the file is missing, damaged, or of no network known here.
+    """
+    file = read_weight_file(path)
+    named = {_our_key(name): tensor for name, tensor in file.tensors.items()}
+    if file.settings:
+        state, network, origin = file.tensors, str(file.settings.get("network")), "affinitynet"
+    elif "features.0.weight" in file.tensors:
+        try:
+            state, network = from_torchvision_vgg16(file.tensors), "vgg16"
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"{path}: starts as torchvision's VGG-16 but lacks or bends {error}; name another"
+            ) from None
+        origin = f"torchvision's VGG-16 ({file.origin})"
+    elif "backbone.conv1_1.weight" in named:
+        state, network, origin = named, "vgg16", file.origin
+    elif "backbone.conv1a.weight" in named:
+        state, network, origin = named, "resnet38", file.origin
+    else:
+        names = ", ".join(sorted(file.tensors)[:3])
+        raise InputError(f"{path}: a {file.origin} of no network known here ({names}, ...); name another")
+    kept = {key: tensor for key, tensor in state.items() if not _is_imagenet_head(key, tensor, file)}
+    left = tuple(sorted(set(state) - set(kept)))
+    return Weights(origin, network, _part(kept), kept, left, file.settings)
+
+
+def _our_key(name: str) -> str:
+    """Translate a name of the released code, of Caffe (its layers' names are the same) or of MXNet."""
+    name = re.sub(r"^(arg|aux):", "", name)
+    if found := _MXNET_LAYER.fullmatch(name):
+        block, letter, number, branch, kind = found.groups()
+        suffix = f"_{number}" if letter == "b" and number else ""
+        layer = "bn" if name.startswith("bn") else "conv"
+        return f"backbone.b{block}{suffix}.{layer}_{branch}.{_MXNET_NORM.get(kind, kind)}"
+    if found := re.fullmatch(r"(conv1a|bn7)_(\w+)", name):
+        return f"backbone.{found[1]}.{_MXNET_NORM.get(found[2], found[2])}"
+    layer, dot, kind = name.rpartition(".")
+    key = f"{_HEAD.get(layer, layer)}{dot}{kind}"
+    return key if key.startswith((*_OWN_HEAD, "backbone.")) else f"backbone.{key}"
+
+
+def _is_imagenet_head(key: str, tensor: Tensor, file: WeightFile) -> bool:
+    """Tell ImageNet's classifier, which nothing here needs, from the method's own fc8, which has no bias."""
+    if file.settings or (key.startswith("fc8.") and file.origin == "PyTorch checkpoint"):
+        return False
+    return key.removeprefix("backbone.").startswith(_IMAGENET_HEADS)
+
+
+def _part(state: Mapping[str, Tensor]) -> Part:
+    if "f9.weight" in state:
+        return "affinity"
+    return "classifier" if "fc8.weight" in state else "backbone"
+
+
+def from_torchvision_vgg16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring torchvision's or timm's VGG-16 into the DeepLab-LargeFOV layout, under our keys.
+
+    The first convolution is made to read what Caffe's does: RGB / 255 standardised becomes BGR in
+    0..255 less Caffe's mean, exactly but for the padding. fc6 and fc7 are decimated, after Chen et al.
+    ("Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", ICLR 2015,
+    section 3.1), to the released model's 3x3 of the 7x7 kernel and 1024 of the 4096 channels: rows
+    and columns 0, 3 and 6, every fourth channel.
+
+    Raises:
+        KeyError: a tensor is missing.
+        RuntimeError: a tensor has another shape.
+    """
+    state = _vgg16_convolutions(tensors)
+    timms = "pre_logits.fc1.weight" in tensors
+    fc6, fc7 = ("pre_logits.fc1", "pre_logits.fc2") if timms else ("classifier.0", "classifier.3")
+    kernel = tensors[f"{fc6}.weight"].reshape(4096, 512, 7, 7)[::FC_STEP]
+    state["backbone.fc6.weight"] = kernel[:, :, FC6_ROWS][..., FC6_ROWS]
+    state["backbone.fc6.bias"] = tensors[f"{fc6}.bias"][::FC_STEP]
+    state["backbone.fc7.weight"] = tensors[f"{fc7}.weight"].reshape(4096, 4096, 1, 1)[::FC_STEP, ::FC_STEP]
+    state["backbone.fc7.bias"] = tensors[f"{fc7}.bias"][::FC_STEP]
+    used = ("features.", fc6, fc7)
+    return state | {name: tensor for name, tensor in tensors.items() if not name.startswith(used)}
+
+
+def _vgg16_convolutions(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = {}
+    index = 0  # of torchvision's layers: convolution, ReLU, ..., pool
+    for stage, widths in enumerate(VGG16_STAGES, start=1):
+        for number in range(1, len(widths) + 1):
+            for kind in ("weight", "bias"):
+                state[f"backbone.conv{stage}_{number}.{kind}"] = tensors[f"features.{index}.{kind}"]
+            index += 2
+        index += 1
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    first = state["backbone.conv1_1.weight"]
+    offset = (torch.tensor(VGG16.mean).view(3, 1, 1) - mean) / std
+    state["backbone.conv1_1.bias"] = state["backbone.conv1_1.bias"] + (first * offset).sum((1, 2, 3))
+    state["backbone.conv1_1.weight"] = (first / (255 * std)).flip(1)
+    return state
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load ``state`` into ``module``, every key and every shape.
+
+    BatchNorm's counters of batches, which no computation here reads, may be absent.
+
+    Raises:
+        InputError: a key is missing, or too much, or of another shape; the message names it.
+    """
+    expected = module.state_dict()
+    for key, value in expected.items():
+        if key not in state:
+            if not key.endswith("num_batches_tracked"):
+                raise InputError(f"{source}: has no {key!r}; name the weights of the network that is asked for")
+        elif state[key].shape != value.shape:
+            raise InputError(
+                f"{source}: {key} is {list(state[key].shape)}, needed is {list(value.shape)}; "
+                "name the weights of the network, and of as many classes, that is asked for"
+            )
+    if surplus := sorted(set(state) - set(expected)):
+        raise InputError(f"{source}: has {surplus[0]!r}, which the network has not; name the weights of that network")
+    module.load_state_dict(expected | dict(state))
+
+
+def fill_backbone(backbone: nn.Module, weights: Weights, source: str) -> None:
+    """Load the backbone's share of any network's weights.
+
+    Raises:
+        InputError: as :func:`fill`.
+    """
+    prefix = "backbone."
+    fill(backbone, {k.removeprefix(prefix): v for k, v in weights.state.items() if k.startswith(prefix)}, source)

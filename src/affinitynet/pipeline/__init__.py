@@ -1,0 +1,1 @@
+"""The stages from tags to masks, in order."""

@@ -1,0 +1,92 @@
+"""What every stage is given, and the loop over images that the labelling stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from affinitynet.config.settings import RANDOM, PipelineConfig
+from affinitynet.data.collection import Dataset
+from affinitynet.data.images import load_image
+from affinitynet.data.transforms import reduced
+from affinitynet.files import load_arrays, save_weights
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
+from affinitynet.records import ScoreMaps, TaggedImage
+from affinitynet.runtime.parallel import for_each_image
+from affinitynet.runtime.processes import ALONE, Processes
+from affinitynet.runtime.progress import Reporter
+from affinitynet.work.folder import WorkFolder
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run: the data, where results go, the settings, and how to compute and report.
+
+    Args:
+        dataset: without what check-data left out.
+        unchecked: the same with it.
+        split: name of the split that is trained on.
+        workers: images in work at the same time, in each process.
+        processes: that share the run.
+    """
+
+    dataset: Dataset
+    unchecked: Dataset
+    work: WorkFolder
+    config: PipelineConfig
+    device: torch.device
+    report: Reporter
+    split: str
+    workers: int
+    processes: Processes = ALONE
+
+    @property
+    def training_images(self) -> tuple[TaggedImage, ...]:
+        return self.dataset.split(self.split)
+
+    @property
+    def labelled_images(self) -> tuple[TaggedImage, ...]:
+        """The training images and, with their tags, those of the evaluation splits; each once."""
+        return self.dataset.labelled(self.split)
+
+    def finish_training(self, network: str, model: Any) -> None:
+        """Write a trained network with its ``settings``, and forget how far its training had come."""
+        if self.processes.first:
+            save_weights(self.work.weights(network), model.state_dict(), model.settings)
+            self.work.checkpoint(network).unlink(missing_ok=True)
+
+
+def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
+    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet.
+
+    ``image`` uint8 [H, W, 3] is at most ``longest_side`` long: the size that images are labelled at.
+    """
+    records = context.processes.share(context.labelled_images)
+    missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
+    for_each_image(
+        lambda record: make(record, reduced(load_image(record.path), context.config.longest_side)),
+        missing,
+        total=len(records),
+        workers=context.workers,
+        report=context.report,
+        label=label,
+    )
+
+
+def start_backbone(config: PipelineConfig) -> Backbone:
+    """Return the backbone that training starts from."""
+    if config.weights == RANDOM:
+        return build_backbone(config.network, config.taps)
+    return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
+
+
+def load_cams(work: WorkFolder, name: str) -> ScoreMaps:
+    """Read an image's class activation maps as float32."""
+    arrays = load_arrays(work.artifact("cams", name))
+    return ScoreMaps(arrays["classes"], arrays["scores"].astype(np.float32))

@@ -1,0 +1,58 @@
+"""Before anything is trained: can every image be opened, and does every mask fit its image?"""
+
+from __future__ import annotations
+
+from affinitynet.data.images import load_image
+from affinitynet.errors import InputError, LeftOut, Problems
+from affinitynet.pipeline.context import Context
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.parallel import for_each_image
+from affinitynet.work.folder import save_left_out
+
+
+def check_data(context: Context) -> None:
+    """Read every image and mask of the splits in use: better now than hours into a training.
+
+    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on.
+
+    Raises:
+        InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
+            has a tag.
+    """
+    records = context.unchecked.labelled(context.split)
+    problems = Problems(context.config.on_error)
+
+    def check(record: TaggedImage) -> None:
+        if not record.path.exists():  # it was a moment ago: not the image is at fault
+            raise InputError(f"{record.path}: has gone since the run began; see that the folder stays there")
+        with problems.noted(record.name, "image"):
+            load_image(record.path)
+            if record.mask is not None:
+                with problems.noted(record.name, "mask"):
+                    context.unchecked.mask(record)
+
+    for_each_image(
+        check, records, total=len(records), workers=context.workers, report=context.report, label="check-data"
+    )
+    rows = context.unchecked.left_out
+    left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))
+    _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
+    context.work.left_out_file.unlink(missing_ok=True)  # that of a run that was killed before this stage had finished
+    if left_out:
+        context.report.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
+        save_left_out(context.work.left_out_file, left_out)
+
+
+def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
+    """See that enough is left to learn from."""
+    unusable = len({left.name for left in left_out})
+    if 2 * unusable >= total:
+        raise InputError(
+            f"{left_out[0].reason} ({unusable} of {total} images cannot be used; half of them may be left out at most)"
+        )
+    images = context.unchecked.without(left_out).split(context.split)
+    if not any(record.tags for record in images):
+        raise InputError(
+            f"split {context.split!r}: none of its {len(images)} images has a tag of "
+            f"{', '.join(context.dataset.classes)}; tag some, or choose another --split"
+        )

@@ -1,0 +1,99 @@
+"""Stage 3: confident seeds -> AffinityNet (paper, section 3.2; spec, stage 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from affinitynet.config.settings import AffinityConfig
+from affinitynet.data.images import load_image
+from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.files import load_arrays
+from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
+from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.records import TaggedImage
+from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.samples import Sample
+from affinitynet.work.folder import WorkFolder
+
+
+@dataclass(frozen=True)
+class AffinitySamples:
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (spec, stage 3).
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    work: WorkFolder
+    longest_side: int | None
+    crop_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, index: int) -> Sample:
+        record = self.records[index]
+        image = jitter_colours(to_tensor(reduced(load_image(record.path), self.longest_side)))
+        low, high = self._seeds(record.name, image.shape[1:])
+        image, low, high = random_flip(*random_crop(self.crop_size, image, low, high))
+        low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
+        return normalise(image, self.mean, self.std), affinity_labels(low, high)
+
+    def _seeds(self, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Read an image's low and high scores, float16 [K + 1, H, W]."""
+        path = self.work.artifact("seeds", name)
+        arrays = load_arrays(path)
+        if arrays["low"].shape[1:] != tuple(size):
+            raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
+        return torch.from_numpy(arrays["low"]), torch.from_numpy(arrays["high"])
+
+
+def train_affinity(context: Context) -> None:
+    """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
+    config = context.config.affinity
+    model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
+    context.finish_training("affinity", model)
+
+
+def _train(context: Context) -> AffinityNet:
+    config = context.config.affinity
+    # An image without a tag has no foreground, so its seeds tell nothing apart.
+    records = tuple(record for record in context.training_images if record.tags)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.config.seed)
+        if config.start == "classifier":
+            backbone = TagClassifier.load(context.work.weights("classifier")).backbone
+        else:
+            backbone = start_backbone(context.config)
+        model = AffinityNet(backbone)
+    fit(
+        model,
+        AffinitySamples(
+            records, context.work, context.config.longest_side, config.crop_size, backbone.mean, backbone.std
+        ),
+        [record.name for record in records],
+        partial(_loss, config),
+        config,
+        seed=context.config.seed,
+        device=context.device,
+        processes=context.processes,
+        checkpoint=context.work.checkpoint("affinity"),
+        losses=context.work.losses("affinity"),
+        report=context.report,
+        label="train-affinity",
+    )
+    return model
+
+
+def _loss(config: AffinityConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    images, labels = batch
+    affinity = pair_affinity(model(images), config.radius, config.border)
+    return affinity_loss(affinity, *pair_labels(labels, config.radius, config.border), mean_count)

@@ -1,0 +1,97 @@
+"""Stage 1: tags -> classifier (paper, section 3.1; spec, stage 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from affinitynet.config.settings import ClassifierConfig
+from affinitynet.data.images import load_image
+from affinitynet.data.transforms import (
+    jitter_colours,
+    normalise,
+    random_crop,
+    random_flip,
+    random_resize_long,
+    to_tensor,
+)
+from affinitynet.errors import InputError
+from affinitynet.models.classifier import TagClassifier, tag_loss
+from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.records import TaggedImage
+from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.samples import Sample
+
+
+@dataclass(frozen=True)
+class ClassifierSamples:
+    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (spec, stage 1).
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    num_classes: int
+    config: ClassifierConfig
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, index: int) -> Sample:
+        record, size = self.records[index], self.config.crop_size
+        shortest, longest = (round(size * scale) for scale in (self.config.min_scale, self.config.max_scale))
+        image = to_tensor(random_resize_long(load_image(record.path), shortest, longest))
+        (flipped,) = random_flip(jitter_colours(image))
+        (cropped,) = random_crop(size, normalise(flipped, self.mean, self.std))
+        tags = torch.zeros(self.num_classes)
+        tags[list(record.tags)] = 1
+        return cropped, tags
+
+
+def train_classifier(context: Context) -> None:
+    """Train the tag classifier on the training split and write ``classifier.safetensors``."""
+    config = context.config.classifier
+    model = _trained(context, Path(config.trained)) if config.trained else _train(context)
+    context.finish_training("classifier", model)
+
+
+def _trained(context: Context, path: Path) -> TagClassifier:
+    """Read the classifier of ``classifier.trained``."""
+    classes = context.dataset.classes
+    model = TagClassifier.load(path, classes)
+    if model.classes != classes:
+        raise InputError(
+            f"--classifier.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
+            f"the data set has {len(classes)} ({', '.join(classes)}); choose them with --classes"
+        )
+    return model
+
+
+def _train(context: Context) -> TagClassifier:
+    config, records = context.config.classifier, context.training_images
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.config.seed)
+        model = TagClassifier(start_backbone(context.config), context.dataset.classes)
+    backbone = model.backbone
+    fit(
+        model,
+        ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std),
+        [record.name for record in records],
+        _loss,
+        config,
+        seed=context.config.seed,
+        device=context.device,
+        processes=context.processes,
+        checkpoint=context.work.checkpoint("classifier"),
+        losses=context.work.losses("classifier"),
+        report=context.report,
+        label="train-classifier",
+    )
+    return model
+
+
+def _loss(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    images, tags = batch
+    return tag_loss(model(images), tags, mean_count)

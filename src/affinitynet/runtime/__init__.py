@@ -1,0 +1,1 @@
+"""How results are computed; nothing here changes a result."""

@@ -1,0 +1,112 @@
+"""The processes that share a job, on one machine or many; torchrun and the like start them, accelerate joins them.
+
+Every process walks through the same stages. Labelling divides the images, training divides each batch,
+and the first process alone writes what there is once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from affinitynet.errors import InputError
+
+Item = TypeVar("Item")
+
+
+class Processes:
+    """One process among ``count``.
+
+    Args:
+        rank: which one, from 0.
+        count: how many there are.
+
+    Example:
+        >>> Processes(1, 3).share("abcdefg")
+        ['b', 'e']
+    """
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        self.rank = rank
+        self.count = count
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes what there is once."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """Return every ``count``-th item: together the processes have each once."""
+        return list(items[self.rank :: self.count])
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        if self.count > 1:
+            torch.distributed.barrier()
+
+    def gather(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items of all processes, in the order of their ranks.
+
+        Example:
+            >>> ALONE.gather([1, 2])
+            [1, 2]
+        """
+        if self.count == 1:
+            return list(items)
+        parts: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(parts, list(items))
+        return [item for part in parts for item in part]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of a number over the processes; no gradient passes through it."""
+        if self.count == 1:
+            return value
+        total = value.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total / self.count
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Return the model with its gradients averaged over the processes; it shares the parameters."""
+        return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
+
+
+ALONE = Processes()
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of "auto" (a GPU if there is one), "cpu" or "cuda".
+
+    Raises:
+        InputError: there is no usable GPU for "cuda".
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: this machine has no usable CUDA GPU; use --device cpu")
+    return torch.device(name)
+
+
+def join_processes(device: str) -> tuple[Processes, torch.device]:
+    """Join the processes this one was started with, and choose its device: with GPUs, one for each process.
+
+    Args:
+        device: as :func:`choose_device` takes it.
+
+    Raises:
+        InputError: there is no usable GPU for "cuda".
+
+    Example:
+        >>> join_processes("cpu")[1]
+        device(type='cpu')
+    """
+    chosen = choose_device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return ALONE, chosen
+    from accelerate import PartialState
+
+    state: Any = PartialState(cpu=chosen.type == "cpu")
+    return Processes(state.process_index, state.num_processes), state.device

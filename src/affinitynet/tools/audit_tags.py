@@ -1,0 +1,153 @@
+"""Tags that lie: those the classifier contradicts, most suspicious first.
+
+Each class has its own scale, as in confident learning (Northcutt, Jiang & Chuang, JAIR 2021): 0 is the mean
+probability of the images without its tag, 1 that of the images with it. A missing tag is suspected beyond 0.5, a wrong
+one below.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from affinitynet.config.settings import ClassifierConfig
+from affinitynet.data.images import load_image
+from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.files import write_text
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.parallel import for_each_image
+from affinitynet.runtime.progress import Reporter
+from affinitynet.tools.finished import open_finished
+
+MISSING, WRONG = "missing", "wrong"
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A tag that the classifier contradicts.
+
+    Args:
+        image, class_name: whose tag.
+        kind: "missing" or "wrong".
+        probability: the classifier's, that the class is in the image.
+        strength: above 0.5; 1 is as far on the other side as an image that rightly is there. Suspicions
+            are ranked by it.
+    """
+
+    image: str
+    class_name: str
+    kind: str
+    probability: float
+    strength: float
+
+
+def audit_tags(
+    work: Path | str,
+    data: Path | str | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    report: Reporter | None = None,
+) -> list[Suspicion]:
+    """Find tags of the training images that the trained classifier contradicts; write them to ``audit.csv``.
+
+    A classifier that has seen a wrong tag has partly learnt it, so errors that follow a rule (one class always
+    tagged as another) are not found; those that happen now and then are.
+
+    Args:
+        work: a work folder whose ``train-classifier`` has finished.
+        data: the data set, where it has moved since.
+        device: where to compute.
+        workers: images in work at the same time.
+        report: shows progress.
+
+    Returns:
+        The suspicions, strongest first.
+
+    Raises:
+        InputError: there is no trained classifier, or the data set is not where it was.
+    """
+    finished = open_finished(work, data, "train-classifier")
+    folder, config, dataset = finished.folder, finished.config, finished.dataset
+    records = dataset.split(finished.split)
+    classifier = TagClassifier.load(folder.weights("classifier"), dataset.classes).to(device)
+    found = np.zeros((len(records), len(dataset.classes)), np.float32)
+
+    def classify(numbered: tuple[int, TaggedImage]) -> None:
+        number, record = numbered
+        found[number] = tag_probabilities(classifier, load_image(record.path), config.classifier)
+
+    jobs = list(enumerate(records))
+    for_each_image(classify, jobs, total=len(jobs), workers=workers, report=report or Reporter(), label="audit-tags")
+    tagged = np.zeros(found.shape, bool)
+    for number, record in jobs:
+        tagged[number, list(record.tags)] = True
+    suspicions = suspect(found, tagged, [record.name for record in records], dataset.classes)
+    write_text(folder.root / "audit.csv", _table(suspicions))
+    return suspicions
+
+
+@torch.inference_mode()
+def tag_probabilities(classifier: TagClassifier, image: np.ndarray, config: ClassifierConfig) -> np.ndarray:
+    """Return the probability float32 [C] of each class in an image uint8 [H, W, 3].
+
+    The image and its mirror image are seen at the middle of the sizes the classifier was trained at.
+    """
+    side = config.crop_size * (config.min_scale + config.max_scale) / 2
+    height, width = (max(1, round(length * side / max(image.shape[:2]))) for length in image.shape[:2])
+    backbone = classifier.backbone
+    x = normalise(to_tensor(resize(image, (height, width))), backbone.mean, backbone.std)[None]
+    x = x.to(next(classifier.parameters()).device)
+    return classifier(torch.cat([x, x.flip(-1)])).sigmoid().mean(0).cpu().numpy()
+
+
+def suspect(
+    probability: np.ndarray, tagged: np.ndarray, images: Sequence[str], classes: Sequence[str]
+) -> list[Suspicion]:
+    """Rank the tags that probabilities contradict.
+
+    Args:
+        probability: float [N, C].
+        tagged: bool [N, C].
+        images, classes: their names.
+
+    Returns:
+        Suspicions, strongest first. A class that every image has, or none, or that the classifier does not
+        tell from the others, is left out.
+
+    Example:
+        >>> probability = np.array([[0.9], [0.8], [0.1], [0.95], [0.1], [0.1]])
+        >>> tagged = np.array([[True], [True], [True], [False], [False], [False]])
+        >>> [(s.image, s.kind, round(s.strength, 1)) for s in suspect(probability, tagged, list("abcdef"), ["cat"])]
+        [('d', 'missing', 2.6), ('c', 'wrong', 2.3)]
+    """
+    suspicions = []
+    for number, name in enumerate(classes):
+        sure, has_tag = probability[:, number], tagged[:, number]
+        if has_tag.all() or not has_tag.any():
+            continue
+        absent, present = float(sure[~has_tag].mean()), float(sure[has_tag].mean())
+        if present <= absent:
+            continue
+        for image, p, tag in zip(images, sure.tolist(), has_tag.tolist(), strict=True):
+            place = (p - absent) / (present - absent)
+            kind, strength = (WRONG, 1 - place) if tag else (MISSING, place)
+            if strength > 0.5:
+                suspicions.append(Suspicion(image, name, kind, p, strength))
+    return sorted(suspicions, key=lambda suspicion: -suspicion.strength)
+
+
+def _table(suspicions: Sequence[Suspicion]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "class", "tag", "probability", "strength"])
+    for s in suspicions:
+        writer.writerow([s.image, s.class_name, s.kind, f"{s.probability:.3f}", f"{s.strength:.3f}"])
+    return text.getvalue()

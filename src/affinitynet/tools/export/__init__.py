@@ -1,0 +1,1 @@
+"""Masks in the layouts that other tools read."""

@@ -1,0 +1,72 @@
+"""What every format is written from: the labelled images of a work folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from affinitynet.data.images import load_image
+from affinitynet.files import atomic_file
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.progress import Reporter
+
+_ORIENTATION = 274  # EXIF tag
+_AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
+_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with their masks.
+
+    Args:
+        classes: names; class c has mask value c + 1.
+        splits: name -> images.
+        masks: folder of the masks, ``NAME.png``.
+        report: shows progress.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, tuple[TaggedImage, ...]]
+    masks: Path
+    report: Reporter
+
+    def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
+        """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""
+        with self.report.bar("export", sum(map(len, self.splits.values()))) as advance:
+            for split, records in self.splits.items():
+                for record in records:
+                    with Image.open(self.masks / f"{record.name}.png") as file:
+                        yield split, record, np.asarray(file)
+                    advance()
+
+
+def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> Path:
+    """Write an image so that other tools see it as the masks do: upright, 8 bit, RGB.
+
+    A JPEG or PNG that is so already is copied byte by byte.
+
+    Args:
+        target: path without suffix; it is appended.
+
+    Returns:
+        The path written.
+    """
+    with Image.open(record.path) as picture:
+        plain = picture.mode in ("RGB", "L") and picture.getexif().get(_ORIENTATION, 1) == 1
+        suffix = _AS_IT_IS.get(picture.format or "", "")
+    if plain and suffix and not (only_jpeg and suffix != ".jpg"):
+        content = record.path.read_bytes()
+    else:
+        suffix, buffer = ".jpg", io.BytesIO()
+        Image.fromarray(load_image(record.path)).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+        content = buffer.getvalue()
+    path = target.with_name(target.name + suffix)
+    with atomic_file(path) as file:
+        file.write(content)
+    return path

@@ -1,0 +1,43 @@
+"""The masks of a work folder, in the layout of the tool that uses them next."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from affinitynet.errors import InputError
+from affinitynet.runtime.progress import Reporter
+from affinitynet.tools.export.common import LabelledImages
+from affinitynet.tools.export.formats import FORMATS
+from affinitynet.tools.finished import open_finished
+
+
+def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Reporter | None = None) -> int:
+    """Write the labelled images of a work folder and their masks.
+
+    Args:
+        work: a work folder whose ``make-masks`` has finished.
+        target: a new folder.
+        form: "voc", "coco", "yolo" or "huggingface".
+        data: the data set, where it has moved since.
+
+    Returns:
+        The number of images written.
+
+    Raises:
+        InputError: the work folder has no masks, the target exists or the format is unknown.
+    """
+    if form not in FORMATS:
+        nearest = difflib.get_close_matches(form, FORMATS, n=1, cutoff=0.0)[0]
+        raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise InputError(f"--out {target}: exists; name a new folder")
+    finished = open_finished(work, data)
+    folder, dataset = finished.folder, finished.dataset
+    chosen = (finished.split, *dataset.evaluation_splits)
+    splits = {name: dataset.split(name) for name in dict.fromkeys(chosen)}
+    missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
+    if missing:
+        raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
+    FORMATS[form](LabelledImages(dataset.classes, splits, folder.root / "masks", report or Reporter()), target)
+    return sum(map(len, splits.values()))

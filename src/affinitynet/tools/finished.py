@@ -1,0 +1,52 @@
+"""A work folder in which something is finished: its settings, and the data set it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from affinitynet.config.config_file import read_config, stored_data
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.collection import Dataset, open_dataset
+from affinitynet.errors import InputError
+from affinitynet.work.folder import WorkFolder
+
+MADE = {
+    "make-masks": "has no finished masks; run `affinitynet run` first",
+    "train-classifier": "has no trained classifier; run `affinitynet train-classifier` first",
+}
+"""What is said where a stage has not finished."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a work folder holds and was made from.
+
+    Args:
+        folder: where the artifacts are.
+        config: the settings they were made with.
+        dataset: without what was left out.
+        split: name of the split that was trained on.
+    """
+
+    folder: WorkFolder
+    config: PipelineConfig
+    dataset: Dataset
+    split: str
+
+
+def open_finished(work: Path | str, data: Path | str | None = None, stage: str = "make-masks") -> Finished:
+    """Open a work folder in which ``stage`` has finished.
+
+    Args:
+        data: the data set, where it has moved since.
+
+    Raises:
+        InputError: the stage has not finished, or the data set is not where it was.
+    """
+    folder = WorkFolder(Path(work))
+    if not folder.records().get(stage, {}).get("finished"):
+        raise InputError(f"--work {work}: {MADE[stage]}")
+    config = read_config(folder.config_file, PipelineConfig())
+    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
+    return Finished(folder, config, dataset.without(folder.left_out()), config.split or dataset.default_split)

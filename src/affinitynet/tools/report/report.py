@@ -1,0 +1,155 @@
+"""One self-contained HTML page about a work folder: what was run, how good it is, and a gallery."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from affinitynet.files import read_json, write_text
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.parallel import for_each_image
+from affinitynet.runtime.progress import Reporter
+from affinitynet.tools.finished import Finished, open_finished
+from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
+from affinitynet.tools.report.charts import loss_chart
+from affinitynet.work.folder import WorkFolder
+from affinitynet.work.metrics import SEGMENTER
+
+KINDS = (
+    {"id": "cam", "title": "class activation map", "sharp": False},
+    {"id": "seeds", "title": "seeds", "sharp": True},
+    {"id": "walk", "title": "random walk", "sharp": False},
+    {"id": "mask", "title": "mask", "sharp": True},
+    {"id": "network", "title": "segmentation network", "sharp": True},
+    {"id": "truth", "title": "ground truth", "sharp": True},
+)
+"""The layers of a card, in the order of the method."""
+
+
+def write_report(work: Path, data: Path | None = None, workers: int = 1, report: Reporter | None = None) -> Path:
+    """Write ``report.html`` into a work folder.
+
+    Args:
+        work: a work folder whose ``make-masks`` has finished.
+        data: the data set, where it has moved since.
+        workers: images in work at the same time.
+        report: shows progress.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: the folder has no finished masks, or the data set is not where it was.
+    """
+    finished = open_finished(work, data)
+    folder, dataset = finished.folder, finished.dataset
+    cards = _cards(finished, workers, report or Reporter())
+    metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+    stages = folder.records()
+    page = _template().render(
+        title=dataset.root.resolve().name,
+        images=len(cards),
+        classes=dataset.classes,
+        splits=list(dict.fromkeys(card.split for card in cards)),
+        network=finished.config.network,
+        seconds=_duration(sum(record.get("seconds", 0) for record in stages.values())),
+        metrics=metrics,
+        class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
+        confusions={split: _confusion(steps, dataset.classes) for split, steps in metrics.items()},
+        left_out=folder.left_out(),
+        stages=stages,
+        charts=_charts(folder),
+        config=folder.config_file.read_text(encoding="utf-8"),
+        kinds=KINDS,
+        cards=_json({"kinds": KINDS, "images": [_facts(card) for card in cards]}),
+        pictures=[_pictures(card) for card in cards],
+        style=_resource("page.css"),
+        script=_resource("page.js"),
+        percent=lambda value: "-" if value is None else f"{100 * value:.1f}",
+    )
+    path = folder.root / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _cards(finished: Finished, workers: int, report: Reporter) -> list[Card]:
+    folder, dataset = finished.folder, finished.dataset
+    splits = dict.fromkeys((finished.split, *dataset.evaluation_splits))
+    chosen: dict[str, tuple[str, TaggedImage]] = {}
+    for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
+        chosen |= {record.name: (split, record) for record in dataset.split(split)}
+    present = [pair for pair in chosen.values() if folder.artifact("masks", pair[1].name).exists()]
+    side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
+    found: dict[str, Card] = {}
+
+    def make(pair: tuple[str, TaggedImage]) -> None:
+        split, record = pair
+        found[record.name] = make_card(folder, dataset, split, record, side, finished.config.masks.alpha)
+
+    for_each_image(make, present, total=len(present), workers=workers, report=report, label="report")
+    return [found[name] for name in sorted(found)]
+
+
+def _facts(card: Card) -> dict[str, Any]:
+    iou = None if card.iou is None else round(card.iou, 4)
+    return {"name": card.name, "split": card.split, "tags": card.tags, "iou": iou, "doubt": round(card.doubt, 4)}
+
+
+def _pictures(card: Card) -> str:
+    return "\n".join([card.photo, *(card.layers.get(str(kind["id"]), "") for kind in KINDS)])
+
+
+def _json(value: Any) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _masks_of(steps: dict[str, dict]) -> dict:
+    """Return the numbers of the masks themselves: the last step but the network they train."""
+    return next(found for step, found in reversed(steps.items()) if step != SEGMENTER)
+
+
+def _class_bars(steps: dict[str, dict]) -> list[tuple[str, float]]:
+    """Return the classes' IoU in the masks; those that do not occur are left out."""
+    last = _masks_of(steps)
+    return [(name, value) for name, value in last["iou"].items() if value is not None]
+
+
+def _confusion(steps: dict[str, dict], classes: Sequence[str]) -> dict[str, list]:
+    """Return names and rows, as shares of the true class, of the classes that occur."""
+    matrix = _masks_of(steps)["confusion"]
+    names = ("background", *classes)
+    used = [i for i in range(len(names)) if sum(matrix[i]) or any(row[i] for row in matrix)]
+    rows = [[matrix[i][j] / max(1, sum(matrix[i])) for j in used] for i in used]
+    return {"names": [names[i] for i in used], "rows": rows}
+
+
+def _charts(folder: WorkFolder) -> dict[str, str]:
+    charts = {}
+    for network in ("classifier", "affinity", "segmenter"):
+        path = folder.losses(network)
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                losses = [float(row["loss"]) for row in csv.DictReader(file)]
+            charts[f"train-{network}"] = loss_chart(f"loss of train-{network}", losses)
+    return charts
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
+
+
+def _resource(name: str) -> str:
+    return (resources.files("affinitynet.tools.report") / name).read_text(encoding="utf-8")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_resource("page.html.j2"))

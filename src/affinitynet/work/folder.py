@@ -1,0 +1,148 @@
+"""The work folder: where the artifacts are, and a record of which settings made them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from affinitynet.errors import InputError, LeftOut
+from affinitynet.files import UNFINISHED, read_json, write_json, write_text
+
+
+def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
+    """Write what was left out as a table: name, part, reason."""
+    text = io.StringIO()
+    rows = ((left.name, left.part, left.reason) for left in left_out)
+    csv.writer(text).writerows([("name", "part", "reason"), *rows])
+    write_text(path, text.getvalue())
+
+
+class WorkFolder:
+    """Where the artifacts of one configuration lie, and the record of its stages.
+
+    Args:
+        root: the folder; made on the first write.
+
+    Example:
+        >>> WorkFolder(Path("work")).artifact("cams", "beach/dog")
+        PosixPath('work/cams/beach/dog.npz')
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def left_out_file(self) -> Path:
+        return self.root / "left_out.csv"
+
+    def artifact(self, kind: str, name: str) -> Path:
+        """Return the path of an image's ``cams``, ``seeds``, ``walks``, ``masks`` or ``segmented``."""
+        return self.root / kind / f"{name}{'.png' if kind in ('masks', 'segmented') else '.npz'}"
+
+    def weights(self, network: str) -> Path:
+        """Return the path of the ``classifier``, ``affinity`` or ``segmenter`` weights."""
+        return self.root / f"{network}.safetensors"
+
+    def checkpoint(self, network: str) -> Path:
+        """Return the path of an unfinished training's state."""
+        return self.root / f"{network}.checkpoint.safetensors"
+
+    def losses(self, network: str) -> Path:
+        """Return the path of a training's loss table."""
+        return self.root / "losses" / f"{network}.csv"
+
+    def records(self) -> dict[str, dict]:
+        """Return what is known of each started stage: fingerprint, finished, seconds, images ..."""
+        path = self.root / "stages.json"
+        return read_json(path) if path.exists() else {}
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return what ``check-data`` left out, from ``left_out.csv``.
+
+        Raises:
+            InputError: the file was torn or changed to something else.
+        """
+        if not self.left_out_file.exists():
+            return ()
+        try:
+            rows = list(csv.DictReader(self.left_out_file.read_text("utf-8", "surrogateescape").splitlines()))
+            return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+            raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
+
+    def record(self, stage: str, **facts: Any) -> None:
+        """Add facts to a stage's record."""
+        records = self.records()
+        records[stage] = {**records.get(stage, {}), **facts}
+        write_json(self.root / "stages.json", records)
+
+    def forget(self, stage: str, outputs: tuple[str, ...]) -> None:
+        """Delete a stage's record and its outputs (paths below the folder)."""
+        records = self.records()
+        if records.pop(stage, None) is not None:
+            write_json(self.root / "stages.json", records)
+        for output in outputs:
+            path = self.root / output
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def sweep(self, outputs: tuple[str, ...]) -> None:
+        """Delete what a killed run left half written in the folder itself and in ``outputs`` (paths below it)."""
+        for output in outputs:
+            for left in (self.root / output).rglob(f"{UNFINISHED}*"):
+                left.unlink(missing_ok=True)
+        for left in self.root.glob(f"{UNFINISHED}*"):
+            left.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile; a killed run leaves it open.
+
+        Storage that knows no locks is taken as it is.
+
+        Raises:
+            InputError: another run is at work in it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / ".lock", timeout=0)
+        with suppress(NotImplementedError):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check_is_ours(self) -> None:
+        """Refuse a folder that holds something else.
+
+        Raises:
+            InputError: it is a file, or a folder with other people's files in it.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"--work {self.root}: is a file; name a folder")
+        if self.root.is_dir() and any(self.root.iterdir()) and not self.config_file.exists():
+            raise InputError(
+                f"--work {self.root}: holds files but no config.yaml, so it is not a work folder; name a new one"
+            )
