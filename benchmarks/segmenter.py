@@ -23,7 +23,7 @@ from torch import Tensor
 
 from affinitynet.config.config_file import read_config, stored_data
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import Dataset, open_dataset
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.images import load_image
 from affinitynet.files import save_mask
 from affinitynet.inference.untagged import SegmentationPredictor
@@ -32,7 +32,7 @@ from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.stages.train_segmenter import train_segmenter
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import keep_freed_memory
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
 
 
@@ -45,46 +45,46 @@ def main() -> None:
     keep_freed_memory()  # as the commands do
     work = WorkFolder(arguments.work)
     config = read_config(work.config_file, PipelineConfig())
-    dataset = open_dataset(Path(stored_data(work.config_file) or ""), config.classes)
-    drawn, measured = dataset.split(arguments.drawn), dataset.split(arguments.split)
-    steps = config.segmenter.epochs * (len(dataset.split(config.split)) // config.segmenter.batch_size)
+    collection = open_collection(Path(stored_data(work.config_file) or ""), config.classes)
+    drawn, measured = collection.split(arguments.drawn), collection.split(arguments.split)
+    steps = config.segmenter.epochs * (len(collection.split(config.split)) // config.segmenter.batch_size)
     epochs = round(steps / (len(drawn) // config.segmenter.batch_size))
     result = table("Segmentation network", f"mIoU on {arguments.split} ({len(measured)} images)", "%")
-    _row(result, "the walk's masks, with tags", dataset, measured, lambda r: _read(work.artifact("masks", r.name)))
+    _row(result, "the walk's masks, with tags", collection, measured, lambda r: _read(work.artifact("masks", r.name)))
     ours = SegmentationPredictor.load(arguments.work)
     label = f"network on the walk's masks of {config.split}, no tags"
-    tagged = _row(result, label, dataset, measured, lambda r: ours.predict(load_image(r.path)))
+    tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_image(r.path)))
     with tempfile.TemporaryDirectory() as folder:
-        _train_on_drawn(WorkFolder(Path(folder)), work, dataset, config, arguments.drawn, epochs)
+        _train_on_drawn(WorkFolder(Path(folder)), work, collection, config, arguments.drawn, epochs)
         theirs = SegmentationPredictor.load(Path(folder) / "segmenter.safetensors")
         theirs = SegmentationPredictor(theirs.model, config.predict)
         label = f"same network on the {len(drawn)} drawn masks of {arguments.drawn}, {epochs} epochs"
-        supervised = _row(result, label, dataset, measured, lambda r: theirs.predict(load_image(r.path)))
+        supervised = _row(result, label, collection, measured, lambda r: theirs.predict(load_image(r.path)))
     result.add_row("ratio of tags to drawn masks", f"{100 * tagged / supervised:.1f}")
     show(result)
 
 
 def _train_on_drawn(
-    own: WorkFolder, work: WorkFolder, dataset: Dataset, config: PipelineConfig, split: str, epochs: int
+    own: WorkFolder, work: WorkFolder, collection: Collection, config: PipelineConfig, split: str, epochs: int
 ) -> None:
     """Train in folder ``own`` as ``train-segmenter`` does, on ground truth in place of the walk's masks."""
     own.weights("classifier").symlink_to(work.weights("classifier").resolve())
-    for record in dataset.split(split):
-        save_mask(own.artifact("masks", record.name), dataset.mask(record))
+    for record in collection.split(split):
+        save_mask(own.artifact("masks", record.name), collection.mask(record))
     settings = replace(config, segmenter=replace(config.segmenter, epochs=epochs))
     cpu, threads = torch.device("cpu"), torch.get_num_threads()
-    train_segmenter(Context(dataset, own, settings, cpu, Reporter(), split, (), threads))
+    train_segmenter(Context(collection, own, settings, cpu, Progress(), split, (), threads))
 
 
 def _row(
     result: Table,
     label: str,
-    dataset: Dataset,
+    collection: Collection,
     records: tuple[TaggedImage, ...],
     predict: Callable[[TaggedImage], np.ndarray],
 ) -> float:
-    labels = len(dataset.classes) + 1
-    pairs = ((predict(record), dataset.mask(record)) for record in records)
+    labels = len(collection.classes) + 1
+    pairs = ((predict(record), collection.mask(record)) for record in records)
     matrices = [confusion_matrix(_tensor(found), _tensor(truth), labels) for found, truth in pairs]
     miou = mean_iou(torch.stack(matrices).sum(0))[0]
     result.add_row(label, f"{100 * miou:.1f}")

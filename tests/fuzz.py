@@ -24,7 +24,7 @@ import torch
 
 from affinitynet.config.config_file import read_config, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import open_dataset
+from affinitynet.data.collection import open_collection
 from affinitynet.data.images import load_image, load_mask
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import load_arrays, save_arrays
@@ -140,7 +140,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     config = json.dumps(to_dict(PipelineConfig())).encode()
 
     def dataset(root: Path) -> Read:
-        return lambda _: open_dataset(root, on_error="skip")
+        return lambda _: open_collection(root, on_error="skip")
 
     def of(target: Path) -> list[bytes]:
         return [target.read_bytes()]

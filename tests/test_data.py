@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affinitynet.data.collection import open_dataset
+from affinitynet.data.collection import open_collection
 from affinitynet.data.drawn_world import CLASSES, draw_world
 from affinitynet.data.images import image_size, load_image
 from affinitynet.data.transforms import random_crop, random_flip, resize
@@ -85,18 +85,18 @@ def test_every_form_of_the_tag_file_says_the_same(tmp_path, table):
     (tmp_path / "sub").mkdir()
     save(tmp_path / "sub" / "b.JPG", Image.fromarray(RGB), format="JPEG")
     (tmp_path / ("tags.json" if table.startswith("{") else "tags.csv")).write_text(table, encoding="utf-8")
-    dataset = open_dataset(tmp_path)
-    assert dataset.classes == ("cat", "dog")
-    assert [(r.name, r.tags) for r in dataset.split("all")] == [("a", (0, 1)), ("sub/b", ())]
+    collection = open_collection(tmp_path)
+    assert collection.classes == ("cat", "dog")
+    assert [(r.name, r.tags) for r in collection.split("all")] == [("a", (0, 1)), ("sub/b", ())]
 
 
 def test_names_stay_apart_where_only_extensions_differ(tmp_path):
     plain_folder(tmp_path, "file,tags\na.png,cat\na.bmp,dog\n", count=1)
     save(tmp_path / "a.bmp", Image.fromarray(RGB))
-    assert [r.name for r in open_dataset(tmp_path).split("all")] == ["a.bmp", "a.png"]
+    assert [r.name for r in open_collection(tmp_path).split("all")] == ["a.bmp", "a.png"]
     (tmp_path / "tags.csv").write_text("file,tags\na,cat\n")
     with pytest.raises(InputError, match=r"may be a\.bmp or a\.png"):
-        open_dataset(tmp_path)
+        open_collection(tmp_path)
 
 
 def test_splits_masks_and_untagged_images_of_a_folder(tmp_path):
@@ -106,12 +106,12 @@ def test_splits_masks_and_untagged_images_of_a_folder(tmp_path):
     (tmp_path / "splits" / "val.txt").write_text("b.png\n")
     (tmp_path / "masks").mkdir()
     save(tmp_path / "masks" / "b.png", Image.fromarray(np.full((32, 40), 2, np.uint8)))
-    dataset = open_dataset(tmp_path)
-    names = {name: [r.name for r in records] for name, records in dataset.splits.items()}
+    collection = open_collection(tmp_path)
+    names = {name: [r.name for r in records] for name, records in collection.splits.items()}
     assert names == {"train": ["a", "c"], "val": ["b"], "untagged": ["d"]}
-    assert dataset.default_split == "train"
-    assert dataset.evaluation_splits == ("val",)
-    assert (dataset.mask(dataset.split("val")[0]) == 2).all()
+    assert collection.default_split == "train"
+    assert collection.evaluation_splits == ("val",)
+    assert (collection.mask(collection.split("val")[0]) == 2).all()
 
 
 def test_chosen_classes_renumber_tags_and_masks(tmp_path):
@@ -120,36 +120,36 @@ def test_chosen_classes_renumber_tags_and_masks(tmp_path):
     stored = np.zeros((32, 40), np.uint8)
     stored[:, :4] = [1, 2, 3, 255]
     save(tmp_path / "masks" / "a.png", Image.fromarray(stored))
-    dataset = open_dataset(tmp_path, ["dog", "cat"])
-    a, b = dataset.split("all")
+    collection = open_collection(tmp_path, ["dog", "cat"])
+    a, b = collection.split("all")
     assert (a.tags, b.tags) == ((1,), (0,))
-    assert dataset.mask(a)[0, :5].tolist() == [2, 0, 1, 255, 0]
+    assert collection.mask(a)[0, :5].tolist() == [2, 0, 1, 255, 0]
 
 
 def test_both_forms_of_voc_lists(tmp_path):
-    dataset = open_dataset(tiny_voc(tmp_path / "VOCdevkit" / "VOC2012"))
-    assert open_dataset(tmp_path / "VOCdevkit").splits == dataset.splits
-    assert dataset.default_split == "train_aug"
-    assert [(r.name, r.tags, r.mask is not None) for r in dataset.split("train_aug")] == [
+    collection = open_collection(tiny_voc(tmp_path / "VOCdevkit" / "VOC2012"))
+    assert open_collection(tmp_path / "VOCdevkit").splits == collection.splits
+    assert collection.default_split == "train_aug"
+    assert [(r.name, r.tags, r.mask is not None) for r in collection.split("train_aug")] == [
         ("2007_1", (11, 14), True),
         ("2007_2", (7,), False),
         ("2007_3", (), False),
     ]
-    assert dataset.split("train") == dataset.split("train_aug")[:2]
-    assert (dataset.mask(dataset.split("train")[0]) == 12).all()
+    assert collection.split("train") == collection.split("train_aug")[:2]
+    assert (collection.mask(collection.split("train")[0]) == 12).all()
 
 
 def test_the_real_photographs(voc_animals):
-    dataset = open_dataset(voc_animals)
-    assert {name: len(records) for name, records in dataset.splits.items()} == {
+    collection = open_collection(voc_animals)
+    assert {name: len(records) for name, records in collection.splits.items()} == {
         "train": 370,
         "train_aug": 1491,
         "val": 199,
     }
-    assert dataset.evaluation_splits == ("train", "val")
-    record = dataset.split("val")[2]
+    assert collection.evaluation_splits == ("train", "val")
+    record = collection.split("val")[2]
     assert (record.name, record.tags) == ("2007_000783", (12, 14))
-    assert dataset.mask(record).shape == load_image(record.path).shape[:2]
+    assert collection.mask(record).shape == load_image(record.path).shape[:2]
 
 
 @pytest.mark.parametrize("name", ["", "../a", "a/../b", "/a", "a//b", "a\\b", "."])
@@ -162,10 +162,10 @@ def test_the_drawn_world_is_the_same_for_a_seed_and_fits_its_tags(tmp_path):
     draw_world(tmp_path / "a", train=6, val=2, seed=4)
     draw_world(tmp_path / "b", train=6, val=2, seed=4)
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
-    dataset = open_dataset(tmp_path / "a")
-    assert dataset.classes == CLASSES
-    for record in dataset.split("train"):
-        labels = set(np.unique(dataset.mask(record)).tolist()) - {0}
+    collection = open_collection(tmp_path / "a")
+    assert collection.classes == CLASSES
+    for record in collection.split("train"):
+        labels = set(np.unique(collection.mask(record)).tolist()) - {0}
         assert labels == {tag + 1 for tag in record.tags}
 
 

@@ -16,7 +16,7 @@ from affinitynet.errors import InputError
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.training.loop import fit
 from affinitynet.training.samples import RandomSamples, ShuffledSteps
 
@@ -65,7 +65,7 @@ def train(folder, make=sample, loss=mean_square, config=CONFIG):
         device=torch.device("cpu"),
         checkpoint=folder / "c.safetensors",
         losses=folder / "losses.csv",
-        report=Reporter(),
+        report=Progress(),
         label="toy",
     )
     return model
@@ -165,7 +165,7 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
             device=torch.device("cpu"),
             checkpoint=tmp_path / "c.safetensors",
             losses=tmp_path / "losses.csv",
-            report=Reporter(),
+            report=Progress(),
             label="released",
         )
     np.testing.assert_allclose(losses[:6], golden["trajectory"][:, 0], rtol=1e-6)
@@ -249,7 +249,7 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
             raise InputError("broken")
 
     with pytest.raises(InputError, match="broken"):
-        for_each_image(work, range(100), total=100, workers=2, report=Reporter(), label="")
+        for_each_image(work, range(100), total=100, workers=2, report=Progress(), label="")
     assert len(seen) < 100
     assert torch.get_num_threads() >= 1
 

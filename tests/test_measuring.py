@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.data.collection import open_dataset
+from affinitynet.data.collection import open_collection
 from affinitynet.errors import InputError
 from affinitynet.tools.evaluate_masks import measure_masks
 from worlds import tiny_world
@@ -21,26 +21,26 @@ def world(tmp_path):
 
 def noisy_masks(world, folder, split="val"):
     """Masks with random labels in a third of the pixels."""
-    dataset, random = open_dataset(world), np.random.default_rng(0)
+    collection, random = open_collection(world), np.random.default_rng(0)
     folder.mkdir()
     pairs = []
-    for record in dataset.split(split):
-        truth = dataset.mask(record)
-        noise = random.integers(0, len(dataset.classes) + 1, truth.shape)
+    for record in collection.split(split):
+        truth = collection.mask(record)
+        noise = random.integers(0, len(collection.classes) + 1, truth.shape)
         mask = np.where(random.random(truth.shape) < 1 / 3, noise, np.where(truth == 255, 0, truth)).astype(np.uint8)
         Image.fromarray(mask).save(folder / f"{record.name}.png")
         pairs.append((mask, truth))
-    return dataset, pairs
+    return collection, pairs
 
 
 def test_the_numbers_are_those_of_counting(world, tmp_path):
-    dataset, pairs = noisy_masks(world, tmp_path / "masks")
+    collection, pairs = noisy_masks(world, tmp_path / "masks")
     found = measure_masks(tmp_path / "masks", world, split="val")["val"]
     mask, truth = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     mask, truth = mask[truth != 255], truth[truth != 255]
     assert found["images"] == len(pairs)
     assert found["pixel_accuracy"] == pytest.approx((mask == truth).mean())
-    for value, name in enumerate(("background", *dataset.classes)):
+    for value, name in enumerate(("background", *collection.classes)):
         hit = ((mask == value) & (truth == value)).sum()
         if (truth == value).any():
             assert found["recall"][name] == pytest.approx(hit / (truth == value).sum())
@@ -49,10 +49,10 @@ def test_the_numbers_are_those_of_counting(world, tmp_path):
 
 
 def test_ground_truth_itself_is_perfect(world, tmp_path):
-    dataset = open_dataset(world)
+    collection = open_collection(world)
     (tmp_path / "masks").mkdir()
-    for record in dataset.split("val"):
-        truth = dataset.mask(record)
+    for record in collection.split("val"):
+        truth = collection.mask(record)
         Image.fromarray(np.where(truth == 255, 0, truth)).save(tmp_path / "masks" / f"{record.name}.png")
     found = measure_masks(tmp_path / "masks", world, split="val")["val"]
     assert (found["miou"], found["pixel_accuracy"]) == (1, 1)

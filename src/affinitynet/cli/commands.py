@@ -13,7 +13,7 @@ from rich.console import Console
 
 from affinitynet.cli.tables import audit_table, class_table, tuning_table, tuning_verdict
 from affinitynet.errors import LeftOut, OnError
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 
 PREDICT_HELP = "label images without tags, by the segmentation network"
 TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
@@ -99,7 +99,7 @@ def _predict(values: Namespace, console: Console) -> int:
         device=device,
         processes=processes,
         workers=values.workers or torch.get_num_threads(),
-        report=Reporter(console=console if processes.first else None),
+        report=Progress(console=console if processes.first else None),
     )
     print(f"{count} images labelled: {Path(values.out) / 'masks'}")
     return tell_left_out(left_out, Path(values.out) / "left_out.csv")
@@ -135,7 +135,7 @@ def _tune(values: Namespace, console: Console) -> int:
         steps=values.steps,
         device=values.device,
         workers=values.workers,
-        report=Reporter(Path(values.work) / "log.txt", console),
+        report=Progress(Path(values.work) / "log.txt", console),
     )
     Console().print(tuning_table(tuning))
     print(tuning_verdict(tuning))
@@ -167,7 +167,7 @@ def _audit(values: Namespace, console: Console) -> int:
         values.data,
         device=choose_device(values.device),
         workers=values.workers or torch.get_num_threads(),
-        report=Reporter(console=console),
+        report=Progress(console=console),
     )
     Console().print(audit_table(suspicions[: values.top]))
     print(f"{len(suspicions)} suspicious tags: {Path(values.work) / 'audit.csv'}")
@@ -206,7 +206,7 @@ def _measure(values: Namespace, console: Console) -> int:
         split=values.split,
         classes=names_of(values.classes),
         workers=values.workers or torch.get_num_threads(),
-        report=Reporter(console=console),
+        report=Progress(console=console),
     )
     metrics = {split: {"masks": measured} for split, measured in found.items()}
     for split, measured in found.items():
@@ -238,7 +238,7 @@ def _report(values: Namespace, console: Console) -> int:
 
     data = None if values.data is None else Path(values.data)
     workers = values.workers or torch.get_num_threads()
-    path = write_report(Path(values.work), data, workers, Reporter(console=console))
+    path = write_report(Path(values.work), data, workers, Progress(console=console))
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
     return 0
 
@@ -260,7 +260,7 @@ def _export(values: Namespace, console: Console) -> int:
     from affinitynet.tools.export.export import export_masks
 
     data = None if values.data is None else Path(values.data)
-    count = export_masks(Path(values.work), Path(values.out), values.format, data, Reporter(console=console))
+    count = export_masks(Path(values.work), Path(values.out), values.format, data, Progress(console=console))
     print(f"{count} images: {values.out}")
     return 0
 

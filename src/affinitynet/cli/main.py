@@ -21,7 +21,7 @@ from affinitynet.config.presets import DEMO, PRESETS, preset
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError, one_line
 from affinitynet.runtime.memory import keep_freed_memory
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
 
 DESCRIPTION = """\
@@ -260,7 +260,7 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
         device=values.device,
         workers=values.workers,
         force=values.force,
-        report=Reporter(work / "log.txt", console),
+        report=Progress(work / "log.txt", console),
     )
     if "evaluate" in command.stages:
         _show_results(work, metrics)

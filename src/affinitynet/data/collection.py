@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Collection:
     """Tagged images in splits.
 
     Args:
@@ -54,8 +54,9 @@ class Dataset:
             )
         return self.splits[name]
 
-    def without(self, left_out: Collection[LeftOut]) -> Dataset:
+    def without(self, left_out: Iterable[LeftOut]) -> Collection:
         """Return the data set without the images and ground-truth masks that are left out."""
+        left_out = tuple(left_out)
         images = {left.name for left in left_out if left.part == "image"}
         masks = {left.name for left in left_out if left.part == "mask"}
         splits = {
@@ -94,7 +95,7 @@ class Dataset:
         return values
 
 
-def open_dataset(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Dataset:
+def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
     """Read a data set of any layout that is known.
 
     Args:
@@ -133,7 +134,7 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
     )
 
 
-def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Dataset:
+def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
     """Keep the chosen classes, renumbered in their order."""
     for name in chosen:
         if name not in layout.classes:
@@ -151,7 +152,7 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Dataset:
         return replace(record, tags=tuple(sorted(numbers[tag] for tag in record.tags if tag in numbers)))
 
     splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
-    return Dataset(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+    return Collection(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
 
 
 def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from affinitynet.data.collection import Dataset
+from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
 from affinitynet.files import atomic_file, load_arrays
@@ -21,33 +21,35 @@ CAPTION = 26
 INK, PAPER = (40, 40, 46), (255, 255, 255)
 
 
-def write_contact_sheet(work: WorkFolder, dataset: Dataset, split: str, longest_side: int | None) -> None:
+def write_contact_sheet(work: WorkFolder, collection: Collection, split: str, longest_side: int | None) -> None:
     """Write ``contact_sheet.png``: images of the evaluation split, or of the training split without one.
 
     Args:
         split: name of the training split.
         longest_side: of the images as they were labelled, pixels.
     """
-    split = dataset.evaluation_splits[-1] if dataset.evaluation_splits else split
-    records = [record for record in dataset.split(split) if record.tags] or dataset.split(split)
+    split = collection.evaluation_splits[-1] if collection.evaluation_splits else split
+    records = [record for record in collection.split(split) if record.tags] or collection.split(split)
     chosen = [records[i * len(records) // ROWS] for i in range(ROWS)] if len(records) > ROWS else records
-    heads = ["image", "class activation map", "mask", "ground truth"][: 4 if dataset.evaluation_splits else 3]
+    heads = ["image", "class activation map", "mask", "ground truth"][: 4 if collection.evaluation_splits else 3]
     width, height = CELL[0] + GAP, CELL[1] + CAPTION + GAP
     sheet = Image.new("RGB", (GAP + width * len(heads), GAP + CAPTION + height * len(chosen)), PAPER)
     for column, head in enumerate(heads):
         _write(sheet, (GAP + column * width, GAP), head, size=17)
     for row, record in enumerate(chosen):
         top = GAP + CAPTION + row * height
-        for column, picture in enumerate(_pictures(work, dataset, record, longest_side)[: len(heads)]):
+        for column, picture in enumerate(_pictures(work, collection, record, longest_side)[: len(heads)]):
             cell = ImageOps.contain(Image.fromarray(picture), CELL, Image.Resampling.LANCZOS)
             sheet.paste(cell, (GAP + column * width, top))
-        tags = ", ".join(dataset.classes[c] for c in record.tags) or "no tag"
+        tags = ", ".join(collection.classes[c] for c in record.tags) or "no tag"
         _write(sheet, (GAP, top + CELL[1] + 2), f"{record.name}: {tags}", size=14)
     with atomic_file(work.root / "contact_sheet.png") as file:
         sheet.save(file, "PNG")
 
 
-def _pictures(work: WorkFolder, dataset: Dataset, record: TaggedImage, longest_side: int | None) -> list[np.ndarray]:
+def _pictures(
+    work: WorkFolder, collection: Collection, record: TaggedImage, longest_side: int | None
+) -> list[np.ndarray]:
     """Return the record's image, CAM overlay, mask overlay and ground-truth overlay, uint8 [h, w, 3]."""
     image = reduced(load_image(record.path), longest_side)
     size = image.shape[:2]
@@ -56,7 +58,7 @@ def _pictures(work: WorkFolder, dataset: Dataset, record: TaggedImage, longest_s
         mask = np.asarray(file)
     pictures = [image, overlay_heat(image, cams), overlay_mask(image, enlarge(mask, size))]
     if record.mask is not None:
-        pictures.append(overlay_mask(image, enlarge(dataset.mask(record), size)))
+        pictures.append(overlay_mask(image, enlarge(collection.mask(record), size)))
     return pictures
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from affinitynet.config.settings import RANDOM, PipelineConfig
-from affinitynet.data.collection import Dataset
+from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
 from affinitynet.files import load_arrays, save_weights
@@ -20,7 +20,7 @@ from affinitynet.models.backbones.registry import build_backbone, pretrained_bac
 from affinitynet.records import ScoreMaps, TaggedImage
 from affinitynet.runtime.parallel import for_each_image
 from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
 
 
@@ -29,31 +29,31 @@ class Context:
     """A run: the data, where results go, the settings, and how to compute and report.
 
     Args:
-        dataset: without what check-data left out.
+        collection: without what check-data left out.
         unchecked: the same with it.
         split: name of the split that is trained on.
         workers: images in work at the same time, in each process.
         processes: that share the run.
     """
 
-    dataset: Dataset
-    unchecked: Dataset
+    collection: Collection
+    unchecked: Collection
     work: WorkFolder
     config: PipelineConfig
     device: torch.device
-    report: Reporter
+    report: Progress
     split: str
     workers: int
     processes: Processes = ALONE
 
     @property
     def training_images(self) -> tuple[TaggedImage, ...]:
-        return self.dataset.split(self.split)
+        return self.collection.split(self.split)
 
     @property
     def labelled_images(self) -> tuple[TaggedImage, ...]:
         """The training images and, with their tags, those of the evaluation splits; each once."""
-        return self.dataset.labelled(self.split)
+        return self.collection.labelled(self.split)
 
     def finish_training(self, network: str, model: Any) -> None:
         """Write a trained network with its ``settings``, and forget how far its training had come."""

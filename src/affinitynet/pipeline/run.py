@@ -24,7 +24,7 @@ import yaml
 from affinitynet import __version__
 from affinitynet.config.config_file import differences, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import Dataset, open_dataset
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.errors import InputError
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.context import Context
@@ -34,7 +34,7 @@ from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
 from affinitynet.runtime.processes import join_processes
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
 
 
@@ -47,7 +47,7 @@ def run_pipeline(
     device: str = "auto",
     workers: int | None = None,
     force: bool = False,
-    report: Reporter | None = None,
+    report: Progress | None = None,
 ) -> dict[str, Any]:
     """Turn a tagged collection into masks; skip what is finished and unchanged.
 
@@ -72,14 +72,14 @@ def run_pipeline(
     context = open_context(Path(data), folder, config or PipelineConfig(), device, workers, report)
     chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
     if any(stage.run is train_segmenter for stage in chosen):
-        check_segmenter(context.config, context.dataset.classes)
+        check_segmenter(context.config, context.collection.classes)
     fingerprints, changed = _plan(context, chosen, force)
     with folder.locked() if context.processes.first else nullcontext():
         _begin(context, Path(data), changed)
         for stage in chosen:
             _run_stage(context, stage, fingerprints)
             if stage.run is check_data:
-                context = replace(context, dataset=context.unchecked.without(folder.left_out()))
+                context = replace(context, collection=context.unchecked.without(folder.left_out()))
                 fingerprints, changed = _plan(context, chosen, force)
                 _begin(context, Path(data), changed)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -91,19 +91,19 @@ def open_context(
     config: PipelineConfig,
     device: str,
     workers: int | None,
-    report: Reporter | None,
+    report: Progress | None,
 ) -> Context:
-    dataset = open_dataset(data, config.classes, config.on_error)
-    split = config.split or dataset.default_split
-    dataset.split(split)
+    collection = open_collection(data, config.classes, config.on_error)
+    split = config.split or collection.default_split
+    collection.split(split)
     processes, chosen = join_processes(device)
     return Context(
-        dataset=dataset.without(folder.left_out()),
-        unchecked=dataset,
+        collection=collection.without(folder.left_out()),
+        unchecked=collection,
         work=folder,
-        config=replace(config, split=split, classes=dataset.classes),
+        config=replace(config, split=split, classes=collection.classes),
         device=chosen,
-        report=(report or Reporter(folder.root / "log.txt")) if processes.first else Reporter(),
+        report=(report or Progress(folder.root / "log.txt")) if processes.first else Progress(),
         split=split,
         workers=workers or torch.get_num_threads(),
         processes=processes,
@@ -133,7 +133,7 @@ def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
     training, labelled = _facts(context.training_images), _facts(context.labelled_images)
     images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
     images["check-data"] = _facts(context.unchecked.labelled(context.split))
-    measured = {"check-data": _truth(context.unchecked), "evaluate": _truth(context.dataset)}
+    measured = {"check-data": _truth(context.unchecked), "evaluate": _truth(context.collection)}
     fingerprints: dict[str, str] = {}
 
     def will_be_there(name: str) -> bool:
@@ -155,9 +155,9 @@ def _facts(records: Iterable[TaggedImage]) -> list:
     return [(record.name, record.tags, record.path.stat().st_size) for record in records]
 
 
-def _truth(dataset: Dataset) -> list:
-    splits = dataset.evaluation_splits
-    return [(s, r.name, r.mask.stat().st_size) for s in splits for r in dataset.split(s) if r.mask is not None]
+def _truth(collection: Collection) -> list:
+    splits = collection.evaluation_splits
+    return [(s, r.name, r.mask.stat().st_size) for s in splits for r in collection.split(s) if r.mask is not None]
 
 
 def _changed_stages(

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 
 Item = TypeVar("Item")
 
@@ -35,7 +35,7 @@ def for_each_image(
     *,
     total: int,
     workers: int,
-    report: Reporter,
+    report: Progress,
     label: str,
 ) -> None:
     """Call ``function`` on every item, ``workers`` at a time, under a progress bar.
@@ -48,7 +48,7 @@ def for_each_image(
 
     Example:
         >>> seen = []
-        >>> for_each_image(seen.append, [1, 2], total=2, workers=2, report=Reporter(), label="")
+        >>> for_each_image(seen.append, [1, 2], total=2, workers=2, report=Progress(), label="")
         >>> sorted(seen)
         [1, 2]
     """

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 
@@ -31,7 +31,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
-class Reporter:
+class Progress:
     """Bars and messages of a run.
 
     Args:
@@ -39,7 +39,7 @@ class Reporter:
         console: where people look; bars show only if it is a terminal. ``None``: say nothing.
 
     Example:
-        >>> with Reporter().bar("counting", 3) as advance:
+        >>> with Progress().bar("counting", 3) as advance:
         ...     for _ in range(3):
         ...         advance()
     """
@@ -81,6 +81,6 @@ class Reporter:
             TextColumn("{task.fields[info]}"),
         )
         quiet = self.console.quiet or not self.console.is_terminal
-        with Progress(*columns, console=self.console, disable=quiet, speed_estimate_period=120) as progress:
+        with Bars(*columns, console=self.console, disable=quiet, speed_estimate_period=120) as progress:
             task = progress.add_task(label, total=total, completed=done, info="")
             yield lambda info="": progress.update(task, advance=1, info=info)

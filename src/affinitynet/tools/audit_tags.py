@@ -23,7 +23,7 @@ from affinitynet.files import write_text
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.tools.finished import open_finished
 
 MISSING, WRONG = "missing", "wrong"
@@ -54,7 +54,7 @@ def audit_tags(
     *,
     device: torch.device | str = "cpu",
     workers: int = 1,
-    report: Reporter | None = None,
+    report: Progress | None = None,
 ) -> list[Suspicion]:
     """Find tags of the training images that the trained classifier contradicts; write them to ``audit.csv``.
 
@@ -75,21 +75,21 @@ def audit_tags(
         InputError: there is no trained classifier, or the data set is not where it was.
     """
     finished = open_finished(work, data, "train-classifier")
-    folder, config, dataset = finished.folder, finished.config, finished.dataset
-    records = dataset.split(finished.split)
-    classifier = TagClassifier.load(folder.weights("classifier"), dataset.classes).to(device)
-    found = np.zeros((len(records), len(dataset.classes)), np.float32)
+    folder, config, collection = finished.folder, finished.config, finished.collection
+    records = collection.split(finished.split)
+    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(device)
+    found = np.zeros((len(records), len(collection.classes)), np.float32)
 
     def classify(numbered: tuple[int, TaggedImage]) -> None:
         number, record = numbered
         found[number] = tag_probabilities(classifier, load_image(record.path), config.classifier)
 
     jobs = list(enumerate(records))
-    for_each_image(classify, jobs, total=len(jobs), workers=workers, report=report or Reporter(), label="audit-tags")
+    for_each_image(classify, jobs, total=len(jobs), workers=workers, report=report or Progress(), label="audit-tags")
     tagged = np.zeros(found.shape, bool)
     for number, record in jobs:
         tagged[number, list(record.tags)] = True
-    suspicions = suspect(found, tagged, [record.name for record in records], dataset.classes)
+    suspicions = suspect(found, tagged, [record.name for record in records], collection.classes)
     write_text(folder.root / "audit.csv", _table(suspicions))
     return suspicions
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from affinitynet.data.collection import Dataset, open_dataset
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.images import image_size, load_mask
 from affinitynet.errors import InputError
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.metrics import confusion, numbers
 
 
@@ -24,7 +24,7 @@ def measure_masks(
     split: str | None = None,
     classes: Sequence[str] | None = None,
     workers: int = 1,
-    report: Reporter | None = None,
+    report: Progress | None = None,
 ) -> dict[str, dict]:
     """Measure a folder of masks, from wherever they are, against a data set's ground truth.
 
@@ -43,36 +43,36 @@ def measure_masks(
     Raises:
         InputError: a mask or the ground truth is missing, of another size, or holds an unknown value.
     """
-    dataset = open_dataset(data, classes)
+    collection = open_collection(data, classes)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
-    splits = (split,) if split else dataset.evaluation_splits
+    splits = (split,) if split else collection.evaluation_splits
     if not splits:
         raise InputError(f"--data {data}: has no ground-truth masks to measure against")
-    return {name: _measure_split(Path(masks), dataset, name, workers, report or Reporter()) for name in splits}
+    return {name: _measure_split(Path(masks), collection, name, workers, report or Progress()) for name in splits}
 
 
-def _measure_split(folder: Path, dataset: Dataset, split: str, workers: int, report: Reporter) -> dict:
-    records = [record for record in dataset.split(split) if record.mask is not None]
+def _measure_split(folder: Path, collection: Collection, split: str, workers: int, report: Progress) -> dict:
+    records = [record for record in collection.split(split) if record.mask is not None]
     if not records:
-        raise InputError(f"--split {split}: {dataset.root} has no ground-truth masks of it to measure against")
+        raise InputError(f"--split {split}: {collection.root} has no ground-truth masks of it to measure against")
     missing = [record.name for record in records if not (folder / f"{record.name}.png").is_file()]
     if missing:
         raise InputError(
             f"--masks {folder}: lacks {len(missing)} of the {len(records)} masks of split {split} "
             f"(the first: {missing[0]}.png); make them, or name another --split"
         )
-    labels = len(dataset.classes) + 1
+    labels = len(collection.classes) + 1
     matrices: list[Tensor] = []
 
     def measure(record: TaggedImage) -> None:
         path = folder / f"{record.name}.png"
         mask = load_mask(path, image_size(record.path))
         if mask.max(initial=0) >= labels:
-            cure = "255 is no label here" if mask.max() == IGNORE else f"there are {len(dataset.classes)} classes"
+            cure = "255 is no label here" if mask.max() == IGNORE else f"there are {len(collection.classes)} classes"
             raise InputError(f"{path}: holds value {mask.max()}, but {cure}; every pixel is 0 or a class + 1")
-        matrices.append(confusion(mask, dataset.mask(record), labels))
+        matrices.append(confusion(mask, collection.mask(record), labels))
 
     label = f"evaluate {split}"
     for_each_image(measure, records, total=len(records), workers=workers, report=report, label=label)
-    return numbers(torch.stack(matrices).sum(0), dataset.classes, len(records))
+    return numbers(torch.stack(matrices).sum(0), collection.classes, len(records))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from affinitynet.config.config_file import read_config, stored_data
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import Dataset, open_dataset
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.errors import InputError
 from affinitynet.work.folder import WorkFolder
 
@@ -25,13 +25,13 @@ class Finished:
     Args:
         folder: where the artifacts are.
         config: the settings they were made with.
-        dataset: without what was left out.
+        collection: without what was left out.
         split: name of the split that was trained on.
     """
 
     folder: WorkFolder
     config: PipelineConfig
-    dataset: Dataset
+    collection: Collection
     split: str
 
 
@@ -48,5 +48,5 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     if not folder.records().get(stage, {}).get("finished"):
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
-    dataset = open_dataset(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
-    return Finished(folder, config, dataset.without(folder.left_out()), config.split or dataset.default_split)
+    collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
+    return Finished(folder, config, collection.without(folder.left_out()), config.split or collection.default_split)

@@ -18,7 +18,7 @@ from affinitynet.ops.decision import labels_at
 from affinitynet.pictures.overlays import overlay_mask
 from affinitynet.runtime.parallel import for_each_image
 from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import save_left_out
 
 
@@ -33,7 +33,7 @@ def predict_images(
     device: torch.device | str = "cpu",
     workers: int = 1,
     processes: Processes = ALONE,
-    report: Reporter | None = None,
+    report: Progress | None = None,
 ) -> tuple[int, tuple[LeftOut, ...]]:
     """Label images and write ``out/masks/NAME.png``.
 
@@ -81,7 +81,7 @@ def predict_images(
 
     own = processes.share(list(images))
     missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
-    for_each_image(label, missing, total=len(own), workers=workers, report=report or Reporter(), label="predict")
+    for_each_image(label, missing, total=len(own), workers=workers, report=report or Progress(), label="predict")
     left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
     if processes.first:
         (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's

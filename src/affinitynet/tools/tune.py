@@ -27,7 +27,7 @@ from affinitynet.pipeline.run import open_context, run_pipeline
 from affinitynet.pipeline.stages.make_masks import load_walk
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
 
 RESAMPLES = 500
@@ -78,7 +78,7 @@ def tune(context: Context, split: str, betas: Sequence[float], steps: Sequence[i
     Raises:
         InputError: the split has no ground truth.
     """
-    records = [record for record in context.dataset.split(split) if record.mask is not None]
+    records = [record for record in context.collection.split(split) if record.mask is not None]
     if not records:
         raise InputError(
             f"--on {split}: has no ground-truth masks; draw a few (docs/own-data.md) or name another split"
@@ -97,7 +97,7 @@ def tune(context: Context, split: str, betas: Sequence[float], steps: Sequence[i
 
 def _matrices(context: Context, records: Sequence[TaggedImage], walks: Sequence[tuple[float, int]]) -> Tensor:
     """Return confusion matrices int64 [walks x alphas, images, C + 1, C + 1]."""
-    size = len(context.dataset.classes) + 1
+    size = len(context.collection.classes) + 1
     alphas = context.config.walk.alphas
     matrices = torch.zeros(len(walks) * len(alphas), len(records), size, size, dtype=torch.int64)
     predictors = _predictors(context, walks)
@@ -106,7 +106,7 @@ def _matrices(context: Context, records: Sequence[TaggedImage], walks: Sequence[
     def measure(number: int) -> None:
         record = records[number]
         image = reduced(load_image(record.path), context.config.longest_side)
-        target = torch.from_numpy(context.dataset.mask(record).astype(np.int64))
+        target = torch.from_numpy(context.collection.mask(record).astype(np.int64))
         found = []
         for pair in walks:
             classes, walk = load_walk(context, record.name)
@@ -171,7 +171,7 @@ def tune_masks(
     steps: Sequence[int] = (),
     device: str = "auto",
     workers: int | None = None,
-    report: Reporter | None = None,
+    report: Progress | None = None,
 ) -> Tuning:
     """Find the alpha (and beta and t) that fit the ground truth best, and make the masks with them.
 
@@ -194,10 +194,12 @@ def tune_masks(
     config = read_config(folder.config_file, PipelineConfig())
     source = Path(data or stored_data(folder.config_file) or "")
     context = open_context(source, folder, config, device, workers, report)
-    if not context.dataset.evaluation_splits:
+    if not context.collection.evaluation_splits:
         raise InputError(f"--data {source}: has no ground-truth masks to tune on; draw a few (docs/own-data.md)")
     walk = config.walk
-    tuning = tune(context, split or context.dataset.evaluation_splits[0], betas or (walk.beta,), steps or (walk.steps,))
+    tuning = tune(
+        context, split or context.collection.evaluation_splits[0], betas or (walk.beta,), steps or (walk.steps,)
+    )
     if tuning.best != tuning.present or config.masks.threshold is not None:
         chosen = tuning.best.applied_to(config)
         stages = ("random-walk", "make-masks", "evaluate")

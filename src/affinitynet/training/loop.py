@@ -14,7 +14,7 @@ from affinitynet.config.settings import TrainConfig
 from affinitynet.errors import InputError
 from affinitynet.runtime.precision import autocast
 from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.training.checkpoint import restore_checkpoint, save_checkpoint, write_losses
 from affinitynet.training.samples import RandomSamples, Sample, ShuffledSteps, stack_samples
 
@@ -37,7 +37,7 @@ def fit(
     device: torch.device,
     checkpoint: Path,
     losses: Path,
-    report: Reporter,
+    report: Progress,
     label: str,
     processes: Processes = ALONE,
 ) -> None:

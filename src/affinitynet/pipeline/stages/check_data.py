@@ -54,5 +54,5 @@ def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> 
     if not any(record.tags for record in images):
         raise InputError(
             f"split {context.split!r}: none of its {len(images)} images has a tag of "
-            f"{', '.join(context.dataset.classes)}; tag some, or choose another --split"
+            f"{', '.join(context.collection.classes)}; tag some, or choose another --split"
         )

@@ -44,20 +44,20 @@ def evaluate(context: Context) -> None:
     Raises:
         InputError: a mask of the ground truth does not fit its image.
     """
-    metrics = {split: _evaluate_split(context, split) for split in context.dataset.evaluation_splits}
+    metrics = {split: _evaluate_split(context, split) for split in context.collection.evaluation_splits}
     write_metrics(context.work.metrics_file, metrics)
-    write_contact_sheet(context.work, context.dataset, context.split, context.config.longest_side)
+    write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
 
 
 def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
-    records = [record for record in context.dataset.split(split) if record.mask is not None]
+    records = [record for record in context.collection.split(split) if record.mask is not None]
     matrices: dict[str | float, Tensor] = {}
     lock = Lock()
 
     def add(record: TaggedImage) -> None:
-        truth = context.dataset.mask(record)
+        truth = context.collection.mask(record)
         for step, mask in _predictions(context, record):
-            matrix = confusion(enlarge(mask, truth.shape), truth, len(context.dataset.classes) + 1)
+            matrix = confusion(enlarge(mask, truth.shape), truth, len(context.collection.classes) + 1)
             with lock:
                 matrices[step] = matrices.get(step, 0) + matrix
 
@@ -70,7 +70,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
         label=f"evaluate {split}",
     )
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
-    found = {step: numbers(matrix, context.dataset.classes, len(records)) for step, matrix in matrices.items()}
+    found = {step: numbers(matrix, context.collection.classes, len(records)) for step, matrix in matrices.items()}
     return {
         CAM: {"threshold": context.config.evaluate.cam_threshold, **found[CAM]},
         BEST_CAM: {"threshold": best, **found[best]},

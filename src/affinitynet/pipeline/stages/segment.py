@@ -14,7 +14,7 @@ def segment(context: Context) -> None:
     """Write ``segmented/NAME.png`` of every image of the evaluation splits; the tags are not looked at."""
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.device)
-    records = {r.name: r for split in context.dataset.evaluation_splits for r in context.dataset.split(split)}
+    records = {r.name: r for split in context.collection.evaluation_splits for r in context.collection.split(split)}
     own = context.processes.share(list(records.values()))
     missing = [r for r in own if not context.work.artifact("segmented", r.name).exists()]
     for_each_image(

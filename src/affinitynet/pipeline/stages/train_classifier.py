@@ -59,7 +59,7 @@ def train_classifier(context: Context) -> None:
 
 def _trained(context: Context, path: Path) -> TagClassifier:
     """Read the classifier of ``classifier.trained``."""
-    classes = context.dataset.classes
+    classes = context.collection.classes
     model = TagClassifier.load(path, classes)
     if model.classes != classes:
         raise InputError(
@@ -73,7 +73,7 @@ def _train(context: Context) -> TagClassifier:
     config, records = context.config.classifier, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = TagClassifier(start_backbone(context.config), context.dataset.classes)
+        model = TagClassifier(start_backbone(context.config), context.collection.classes)
     backbone = model.backbone
     fit(
         model,

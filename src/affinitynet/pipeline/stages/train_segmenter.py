@@ -58,7 +58,7 @@ def train_segmenter(context: Context) -> None:
     config, records = context.config.segmenter, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = new_segmenter(context.config, context.dataset.classes)
+        model = new_segmenter(context.config, context.collection.classes)
         _start(model, context)
     fit(
         model,

@@ -13,7 +13,7 @@ from PIL import Image
 from affinitynet.data.images import load_image
 from affinitynet.files import atomic_file
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 
 _ORIENTATION = 274  # EXIF tag
 _AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
@@ -34,7 +34,7 @@ class LabelledImages:
     classes: tuple[str, ...]
     splits: dict[str, tuple[TaggedImage, ...]]
     masks: Path
-    report: Reporter
+    report: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""

@@ -6,13 +6,13 @@ import difflib
 from pathlib import Path
 
 from affinitynet.errors import InputError
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.formats import FORMATS
 from affinitynet.tools.finished import open_finished
 
 
-def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Reporter | None = None) -> int:
+def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Progress | None = None) -> int:
     """Write the labelled images of a work folder and their masks.
 
     Args:
@@ -33,11 +33,11 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(f"--out {target}: exists; name a new folder")
     finished = open_finished(work, data)
-    folder, dataset = finished.folder, finished.dataset
-    chosen = (finished.split, *dataset.evaluation_splits)
-    splits = {name: dataset.split(name) for name in dict.fromkeys(chosen)}
+    folder, collection = finished.folder, finished.collection
+    chosen = (finished.split, *collection.evaluation_splits)
+    splits = {name: collection.split(name) for name in dict.fromkeys(chosen)}
     missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
-    FORMATS[form](LabelledImages(dataset.classes, splits, folder.root / "masks", report or Reporter()), target)
+    FORMATS[form](LabelledImages(collection.classes, splits, folder.root / "masks", report or Progress()), target)
     return sum(map(len, splits.values()))

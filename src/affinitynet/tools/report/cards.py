@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from affinitynet.data.collection import Dataset
+from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.files import load_arrays, voc_palette
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
@@ -48,7 +48,9 @@ class Card:
     layers: dict[str, str]
 
 
-def make_card(work: WorkFolder, dataset: Dataset, split: str, record: TaggedImage, side: int, alpha: float) -> Card:
+def make_card(
+    work: WorkFolder, collection: Collection, split: str, record: TaggedImage, side: int, alpha: float
+) -> Card:
     """Read an image and its artifacts and reduce them.
 
     Args:
@@ -77,13 +79,13 @@ def make_card(work: WorkFolder, dataset: Dataset, split: str, record: TaggedImag
             layers["network"] = label_layer(np.asarray(file), size)
     iou = None
     if record.mask is not None:
-        truth = dataset.mask(record)
+        truth = collection.mask(record)
         layers["truth"] = label_layer(truth, size)
         found, expected = (torch.from_numpy(m.astype(np.int64)) for m in (mask, truth))
-        iou = mean_iou(confusion_matrix(found, expected, len(dataset.classes) + 1))[0]
+        iou = mean_iou(confusion_matrix(found, expected, len(collection.classes) + 1))[0]
     photo = io.BytesIO()
     Image.fromarray(image).resize(size, Image.Resampling.LANCZOS).save(photo, "WEBP", quality=QUALITY)
-    tags = tuple(dataset.classes[tag] for tag in record.tags)
+    tags = tuple(collection.classes[tag] for tag in record.tags)
     return Card(record.name, split, tags, iou, doubt(background, scores), _text(photo), layers)
 
 

@@ -14,7 +14,7 @@ import jinja2
 from affinitynet.files import read_json, write_text
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Reporter
+from affinitynet.runtime.progress import Progress
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.tools.report.charts import loss_chart
@@ -32,7 +32,7 @@ KINDS = (
 """The layers of a card, in the order of the method."""
 
 
-def write_report(work: Path, data: Path | None = None, workers: int = 1, report: Reporter | None = None) -> Path:
+def write_report(work: Path, data: Path | None = None, workers: int = 1, report: Progress | None = None) -> Path:
     """Write ``report.html`` into a work folder.
 
     Args:
@@ -48,20 +48,20 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
         InputError: the folder has no finished masks, or the data set is not where it was.
     """
     finished = open_finished(work, data)
-    folder, dataset = finished.folder, finished.dataset
-    cards = _cards(finished, workers, report or Reporter())
+    folder, collection = finished.folder, finished.collection
+    cards = _cards(finished, workers, report or Progress())
     metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
     stages = folder.records()
     page = _template().render(
-        title=dataset.root.resolve().name,
+        title=collection.root.resolve().name,
         images=len(cards),
-        classes=dataset.classes,
+        classes=collection.classes,
         splits=list(dict.fromkeys(card.split for card in cards)),
         network=finished.config.network,
         seconds=_duration(sum(record.get("seconds", 0) for record in stages.values())),
         metrics=metrics,
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
-        confusions={split: _confusion(steps, dataset.classes) for split, steps in metrics.items()},
+        confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
         left_out=folder.left_out(),
         stages=stages,
         charts=_charts(folder),
@@ -78,19 +78,19 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     return path
 
 
-def _cards(finished: Finished, workers: int, report: Reporter) -> list[Card]:
-    folder, dataset = finished.folder, finished.dataset
-    splits = dict.fromkeys((finished.split, *dataset.evaluation_splits))
+def _cards(finished: Finished, workers: int, report: Progress) -> list[Card]:
+    folder, collection = finished.folder, finished.collection
+    splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}
     for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
-        chosen |= {record.name: (split, record) for record in dataset.split(split)}
+        chosen |= {record.name: (split, record) for record in collection.split(split)}
     present = [pair for pair in chosen.values() if folder.artifact("masks", pair[1].name).exists()]
     side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
     found: dict[str, Card] = {}
 
     def make(pair: tuple[str, TaggedImage]) -> None:
         split, record = pair
-        found[record.name] = make_card(folder, dataset, split, record, side, finished.config.masks.alpha)
+        found[record.name] = make_card(folder, collection, split, record, side, finished.config.masks.alpha)
 
     for_each_image(make, present, total=len(present), workers=workers, report=report, label="report")
     return [found[name] for name in sorted(found)]
