@@ -15,7 +15,6 @@ from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.tune import Setting, tune_masks
 from worlds import QUICK, tiny_world
 
-
 ONE = Runtime.alone("cpu", workers=1)
 
 
