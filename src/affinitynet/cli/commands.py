@@ -120,12 +120,12 @@ def _tune_parser() -> ArgumentParser:
 
 def _tune(values: Namespace, console: Console) -> int:
     from affinitynet.runtime.runtime import Runtime
-    from affinitynet.tools.tune import tune_masks
+    from affinitynet.tools.tune.tune import tune_masks
 
     tuning = tune_masks(
         values.work,
         data=values.data,
-        split=values.on,
+        on=values.on,
         betas=values.betas,
         steps=values.steps,
         runtime=Runtime.start(values.device, values.workers, Progress(Path(values.work) / "log.txt", console)),

@@ -112,6 +112,30 @@ class CamConfig:
 
 
 @dataclass(frozen=True)
+class CRFParams:
+    """Parameters of the dense CRF; the defaults are the original method's."""
+
+    gaussian_sxy: float = 3.0
+    """Standard deviation of the smoothness kernel, pixels."""
+    gaussian_compat: float = 3.0
+    """Potts weight of the smoothness kernel."""
+    bilateral_sxy: float = 80.0
+    """Standard deviation of the appearance kernel in space, pixels."""
+    bilateral_srgb: float = 13.0
+    """The same in colour, of 0..255 RGB."""
+    bilateral_compat: float = 10.0
+    """Potts weight of the appearance kernel."""
+    iterations: int = 10
+    """Mean-field iterations; it has not converged by 10, so their number is part of the result."""
+
+    def __post_init__(self) -> None:
+        for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
+            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0")
+        for name in ("gaussian_compat", "bilateral_compat", "iterations"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
+
+
+@dataclass(frozen=True)
 class SeedConfig:
     """Stage make-seeds: cams -> seeds/NAME.npz, the dense CRF's scores at two background strengths."""
 
@@ -279,6 +303,8 @@ class PipelineConfig:
     """Make class activation maps"""
     seeds: SeedConfig = field(default_factory=SeedConfig)
     """Make confident seeds"""
+    crf: CRFParams = field(default_factory=CRFParams)
+    """Dense CRF, of the seeds and wherever else it is asked for"""
     affinity: AffinityConfig = field(default_factory=AffinityConfig)
     """Train AffinityNet"""
     walk: WalkConfig = field(default_factory=WalkConfig)

@@ -50,8 +50,19 @@ def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
         >>> reduced(np.zeros((80, 60, 3), np.uint8), 40).shape, reduced(np.zeros((8, 6, 3), np.uint8), None).shape
         ((40, 30, 3), (8, 6, 3))
     """
-    factor = 1.0 if longest_side is None else min(1.0, longest_side / max(image.shape[:2]))
-    return resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+    height, width = image.shape[:2]
+    return resize(image, reduced_size((height, width), longest_side))
+
+
+def reduced_size(size: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
+    """Return the size (H, W) that :func:`reduced` brings an image of ``size`` to.
+
+    Example:
+        >>> reduced_size((80, 60), 40)
+        (40, 30)
+    """
+    factor = 1.0 if longest_side is None else min(1.0, longest_side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -14,15 +14,18 @@ from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
-from affinitynet.files import load_arrays, save_weights
+from affinitynet.files import save_weights
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
-from affinitynet.records import ScoreMaps, TaggedImage
+from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.training.checkpoint import TrainingFiles
 from affinitynet.training.loop import Loss, fit
 from affinitynet.training.samples import TrainingSamples
+from affinitynet.work.artifacts import Artifacts
 from affinitynet.work.folder import WorkFolder
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,13 @@ class Context:
         return self.collection.split(self.split)
 
     @property
-    def labelled_images(self) -> tuple[TaggedImage, ...]:
+    def target_images(self) -> tuple[TaggedImage, ...]:
         """The training images and, with their tags, those of the evaluation splits; each once."""
-        return self.collection.labelled(self.split)
+        return self.collection.targets(self.split)
+
+    def image(self, record: TaggedImage) -> np.ndarray:
+        """Return an image uint8 [H, W, 3] at the size it is labelled at: at most ``longest_side`` long."""
+        return reduced(load_image(record.path), self.config.longest_side)
 
     def fit(self, network: str, model: nn.Module, samples: TrainingSamples, loss: Loss, config: TrainConfig) -> None:
         """Train a network of the work folder; see :func:`affinitynet.training.loop.fit`."""
@@ -64,18 +71,14 @@ class Context:
             self.work.checkpoint(network).unlink(missing_ok=True)
 
 
-def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
-    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet.
-
-    ``image`` uint8 [H, W, 3] is at most ``longest_side`` long: the size that images are labelled at.
-    """
-    records = context.runtime.processes.share(context.labelled_images)
-    missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
+def label_images(
+    context: Context, artifacts: Artifacts[Record], label: str, make: Callable[[TaggedImage], Record]
+) -> None:
+    """Save what ``make`` returns for each of this process's target images that has no such artifact yet."""
+    records = context.runtime.processes.share(context.target_images)
+    missing = [record for record in records if record.name not in artifacts]
     context.runtime.for_each_image(
-        label,
-        lambda record: make(record, reduced(load_image(record.path), context.config.longest_side)),
-        missing,
-        total=len(records),
+        label, lambda record: artifacts.save(record.name, make(record)), missing, total=len(records)
     )
 
 
@@ -84,9 +87,3 @@ def start_backbone(config: PipelineConfig) -> Backbone:
     if config.weights == RANDOM:
         return build_backbone(config.network, config.taps)
     return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
-
-
-def load_cams(work: WorkFolder, name: str) -> ScoreMaps:
-    """Read an image's class activation maps as float32."""
-    arrays = load_arrays(work.artifact("cams", name))
-    return ScoreMaps(arrays["classes"], arrays["scores"].astype(np.float32))

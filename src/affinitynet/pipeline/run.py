@@ -137,9 +137,9 @@ def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
     """Return stage name -> digest of everything that decides its result, once the ``planned`` stages have run."""
     records = context.work.records()
     settings = to_dict(context.config)
-    training, labelled = _facts(context.training_images), _facts(context.labelled_images)
+    training, labelled = _facts(context.training_images), _facts(context.target_images)
     images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
-    images["check-data"] = _facts(context.unchecked.labelled(context.split))
+    images["check-data"] = _facts(context.unchecked.targets(context.split))
     measured = {"check-data": _truth(context.unchecked), "evaluate": _truth(context.collection)}
     fingerprints: dict[str, str] = {}
 

@@ -11,11 +11,12 @@ from PIL import Image
 
 from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems
-from affinitynet.files import atomic_file, save_arrays, save_mask
+from affinitynet.files import atomic_file
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.decision import labels_at
 from affinitynet.pictures.overlays import overlay_mask
 from affinitynet.runtime.runtime import Runtime
+from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
 from affinitynet.work.folder import save_left_out
 
 
@@ -53,6 +54,7 @@ def predict_images(
     runtime = runtime or Runtime.start()
     processes = runtime.processes
     predictor = SegmentationPredictor.load(model, runtime.device)
+    masks, probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
     problems = Problems(on_error)
 
     def label(name: str) -> None:
@@ -66,14 +68,14 @@ def predict_images(
         found = predictor.scores(image)
         mask = labels_at(found, image.shape[:2])
         if scores:
-            save_arrays(out / "scores" / f"{name}.npz", scores=found.half().cpu().numpy())
+            probabilities.save(name, found)
         if overlays:
             with atomic_file(out / "overlays" / f"{name}.jpg") as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
-        save_mask(out / "masks" / f"{name}.png", mask)  # last: an image with a mask is finished
+        masks.save(name, mask)  # last: an image with a mask is finished
 
     own = processes.share(list(images))
-    missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
+    missing = [name for name in own if name not in masks]
     runtime.for_each_image("predict", label, missing, total=len(own))
     left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
     if processes.first:

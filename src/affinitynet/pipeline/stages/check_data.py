@@ -18,7 +18,7 @@ def check_data(context: Context) -> None:
         InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
             has a tag.
     """
-    records = context.unchecked.labelled(context.split)
+    records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
 
     def check(record: TaggedImage) -> None:

@@ -44,8 +44,7 @@ class SegmenterSamples:
     def __call__(self, index: int) -> Sample:
         record, crop = self.records[index], self.config.crop_size
         image = load_image(record.path)
-        with Image.open(self.work.artifact("masks", record.name)) as file:
-            picture = file.copy()
+        picture = Image.fromarray(self.work.masks.load(record.name))
         shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
         factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])
         size = tuple(max(1, round(side * factor)) for side in image.shape[:2])

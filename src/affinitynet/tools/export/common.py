@@ -14,6 +14,7 @@ from affinitynet.data.images import load_image
 from affinitynet.files import atomic_file
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.progress import Progress
+from affinitynet.work.artifacts import Artifacts
 
 _ORIENTATION = 274  # EXIF tag
 _AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
@@ -27,13 +28,13 @@ class LabelledImages:
     Args:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
-        masks: folder of the masks, ``NAME.png``.
+        masks: by the images' names.
         progress: shows progress.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, tuple[TaggedImage, ...]]
-    masks: Path
+    masks: Artifacts[np.ndarray]
     progress: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
@@ -41,8 +42,7 @@ class LabelledImages:
         with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
-                    with Image.open(self.masks / f"{record.name}.png") as file:
-                        yield split, record, np.asarray(file)
+                    yield split, record, self.masks.load(record.name)
                     advance()
 
 

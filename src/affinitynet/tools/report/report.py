@@ -82,7 +82,7 @@ def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
     chosen: dict[str, tuple[str, TaggedImage]] = {}
     for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
         chosen |= {record.name: (split, record) for record in collection.split(split)}
-    present = [pair for pair in chosen.values() if folder.artifact("masks", pair[1].name).exists()]
+    present = [pair for pair in chosen.values() if pair[1].name in folder.masks]
     side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
     found: dict[str, Card] = {}
 
