@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -147,7 +148,8 @@ def test_a_list_of_a_killed_run_does_not_stay(tmp_path):
     data = tiny_world(tmp_path / "data")
     run_pipeline(data, tmp_path / "work", QUICK, workers=1, stages=["check-data"])
     (tmp_path / "work" / "left_out.csv").write_text("name,part,reason\ntrain_000,image,torn\n", encoding="utf-8")
-    WorkFolder(tmp_path / "work").record("check-data", finished=False)
+    folder = WorkFolder(tmp_path / "work")
+    folder.record("check-data", replace(folder.records()["check-data"], finished=False))
     run_pipeline(data, tmp_path / "work", QUICK, workers=1, stages=["check-data"])
     assert not (tmp_path / "work" / "left_out.csv").exists()
 

@@ -76,6 +76,8 @@ def test_a_second_run_changes_nothing(world, finished, tmp_path):
     run_pipeline(world, work, QUICK, workers=1)
     after = snapshot(work)
     after.pop("log.txt")
+    for files in (before, after):
+        files.pop(".contents.json", None)  # digests of files that were too young to be remembered the first time
     assert after == before
 
 
@@ -157,7 +159,7 @@ def test_another_threshold_re_makes_masks_without_walking_again(world, finished,
 def test_a_segmentation_network_of_other_masks_is_trained_again_only_if_asked(world, finished, tmp_path):
     work = copied(finished, tmp_path / "w")
     other = replace(QUICK, masks=MaskConfig(alpha=4.0))
-    with pytest.raises(InputError, match=r"masks\.alpha: 8\.0 -> 4\.0.*--force to make again: .*train-segmenter"):
+    with pytest.raises(InputError, match=r"masks\.alpha: 8\.0 -> 4\.0.*--force to recompute: .*train-segmenter"):
         run_pipeline(world, work, other, workers=1)
     before = segmenter_of(work)
     metrics = run_pipeline(world, work, other, workers=1, force=True)

@@ -1,5 +1,7 @@
 """Artifacts: whole or absent, and read back as written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from PIL import Image
 from affinitynet.errors import InputError
 from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights
 from affinitynet.models.weights.names import read_weights
-from affinitynet.work.folder import WorkFolder
+from affinitynet.work.folder import StageRecord, WorkFolder
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -78,10 +80,11 @@ def test_foreign_weights_are_refused(tmp_path):
 
 def test_records_survive_and_are_forgotten(tmp_path):
     work = WorkFolder(tmp_path / "w")
-    work.record("make-cams", fingerprint="f", finished=False)
-    work.record("make-cams", finished=True)
+    record = StageRecord("f", settings={"scales": [1.0]}, versions={"torch": "2"})
+    work.record("make-cams", record)
+    work.record("make-cams", replace(record, finished=True, seconds=1.5))
     save_arrays(work.cams.path("a/b"), classes=np.zeros(0))
-    assert work.records() == {"make-cams": {"fingerprint": "f", "finished": True}}
+    assert work.records() == {"make-cams": replace(record, finished=True, seconds=1.5)}
     work.forget("make-cams", ("cams", "absent.json"))
     assert work.records() == {}
     assert not (work.root / "cams").exists()
