@@ -141,7 +141,7 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def cams(self, image: np.ndarray, classes: Sequence[int]) -> Tensor:
-        """Return multi-scale class activation maps float32 [K, H, W] in [0, 1] (spec, stage 2)."""
+        """Return multi-scale maps float32 [K, H, W] in [0, 1] (docs/method.md, "Class activation maps")."""
         height, width = image.shape[:2]
         if not len(classes):
             return torch.zeros(0, height, width, device=self.device)
@@ -166,7 +166,7 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def walk(self, image: np.ndarray, cams: Tensor) -> Walk:
-        """Spread class activation maps [K, H, W] along the image's affinities (spec, stage 4)."""
+        """Spread class activation maps [K, H, W] along the image's affinities (docs/method.md, "Random walk")."""
         walk, pairs = self.config.walk, self.config.affinity
         background = torch.stack([background_score(cams, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, cams.to(background)])

@@ -9,7 +9,7 @@ def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list
     """Split trainable parameters into the four groups of the original's optimiser.
 
     Pretrained weights learn at ``lr``, pretrained biases at ``2 lr`` without decay, new layers'
-    weights at ``10 lr`` and new biases at ``20 lr`` without decay (spec, stage 1). The optimiser's
+    weights at ``10 lr`` and new biases at ``20 lr`` without decay (docs/method.md, "Training"). The optimiser's
     ``lr`` is multiplied by each group's ``factor``, decay applies where ``decays``.
 
     Args:

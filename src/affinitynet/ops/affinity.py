@@ -24,8 +24,8 @@ from affinitynet.records import BACKGROUND, IGNORE
 
 Border = Literal["original", "full"]
 
-SCORE_FLOOR = 1e-5  # below it in every map, a pixel has no scores: it is padding (spec, stage 3)
-LOSS_FLOOR = 1e-5  # keeps the logarithms and the means of empty sets finite (spec, stage 3)
+SCORE_FLOOR = 1e-5  # below it in every map, a pixel has no scores: it is padding (docs/method.md, "Labels")
+LOSS_FLOOR = 1e-5  # keeps the logarithms and the means of empty sets finite (docs/method.md, "Loss")
 
 
 @lru_cache(maxsize=8)
@@ -155,7 +155,7 @@ def _padded(maps: Tensor, radius: int, border: Border, fill: float) -> Tensor:
 
 
 def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
-    """Label the pixels AffinityNet can learn from (paper, section 3.2; spec, stage 3).
+    """Label the pixels AffinityNet can learn from (paper, section 3.2; docs/method.md, "Labels").
 
     Confident foreground is what wins against the amplified background (low alpha), confident
     background what wins even against the weakened one's classes (high alpha).

@@ -1,4 +1,4 @@
-"""Multi-scale class activation maps (Zhou et al., CVPR 2016; fused as in the spec, stage 2)."""
+"""Multi-scale class activation maps (Zhou et al., CVPR 2016; docs/method.md, "Class activation maps")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAXIMUM_FLOOR = 1e-5  # keeps a class without any activation from dividing by zero (spec, stage 2)
+MAXIMUM_FLOOR = 1e-5  # of a class without any activation (docs/method.md, "Class activation maps")
 
 
 def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
