@@ -62,10 +62,10 @@ def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -
         exact, half = ours(network, "float32", device), ours(network, "bfloat16", device)
         calls = {
             "plain": lambda m=plain, s=scales: plain_loop(m, image, s, device),
-            "float32": lambda p=exact: p.cams(image, CLASSES),
-            "bfloat16": lambda p=half: p.cams(image, CLASSES),
+            "float32": lambda p=exact: p.cams(image, CLASSES).scores,
+            "bfloat16": lambda p=half: p.cams(image, CLASSES).scores,
         }
-        same = agreement(half.cams(image, CLASSES), plain_loop(plain, image, scales, device))
+        same = agreement(half.cams(image, CLASSES).scores, plain_loop(plain, image, scales, device))
         seconds = paired_seconds(calls, repeats, device)
         made.add_row(
             network,

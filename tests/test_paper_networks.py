@@ -12,11 +12,13 @@ from PIL import Image
 
 from affinitynet.config.presets import preset
 from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.inference.refine import mask_scores
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
+from affinitynet.records import ScoreMaps
 from conftest import SHARED
 from golden_weights import released_key, released_state
 
@@ -104,13 +106,13 @@ def test_whole_images_give_the_original_maps_and_walks(folder, voc_animals, netw
         replace(config, walk=replace(config.walk, alphas=(16.0,))),
     )
     classes = golden["cam_classes"].tolist()
-    cams = predictor.cams(image, classes).numpy()
+    cams = predictor.cams(image, classes).scores.numpy()
     stored = golden["cam"].astype(np.float32)
     assert np.abs(cams - stored).max() < 2e-3
-    walk = predictor.walk(image, torch.from_numpy(stored))
+    walk = predictor.walk(image, ScoreMaps(tuple(classes), torch.from_numpy(stored)))
     scores = torch.cat([walk.background, walk.scores]).numpy()
     assert np.abs(scores - golden["rw_prob_stride8"][[0, *(c + 1 for c in classes)]]).max() < 1e-4
-    full = predictor.full_scores(image, walk, config.masks)
+    full = mask_scores(walk, image.shape[:2], config.masks, config.crf, lambda: image)
     labels = np.array([0, *(c + 1 for c in classes)])[full.argmax(0).numpy()]
     assert (labels == golden["rw_label"]).mean() >= 0.999
 

@@ -106,7 +106,7 @@ def test_samples_keep_image_and_mask_together(finished, tmp_path):
     labels = np.kron(np.array([[0, 1], [2, 3]], np.uint8), np.ones((20, 30), np.uint8))
     Image.fromarray(np.stack([labels * 60] * 3, -1)).save(tmp_path / "a.png")
     work = WorkFolder(tmp_path / "work")
-    save_mask(work.artifact("masks", "a"), labels)
+    save_mask(work.masks.path("a"), labels)
     config = SegmenterConfig(crop_size=64, min_scale=0.5, max_scale=1.5)
     samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work, config, (0, 0, 0), (1, 1, 1))
     for seed in range(10):

@@ -80,7 +80,7 @@ def test_records_survive_and_are_forgotten(tmp_path):
     work = WorkFolder(tmp_path / "w")
     work.record("make-cams", fingerprint="f", finished=False)
     work.record("make-cams", finished=True)
-    save_arrays(work.artifact("cams", "a/b"), classes=np.zeros(0))
+    save_arrays(work.cams.path("a/b"), classes=np.zeros(0))
     assert work.records() == {"make-cams": {"fingerprint": "f", "finished": True}}
     work.forget("make-cams", ("cams", "absent.json"))
     assert work.records() == {}

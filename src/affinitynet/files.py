@@ -12,14 +12,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
 
 from affinitynet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
 UNFINISHED = ".writing-"  # how names of files begin that are being written
@@ -142,8 +143,25 @@ def save_mask(path: Path, mask: np.ndarray) -> None:
         picture.save(file, "PNG")
 
 
+def read_label_image(path: Path) -> np.ndarray:
+    """Read a mask that :func:`save_mask` wrote, uint8 [H, W].
+
+    Raises:
+        InputError: it is missing, damaged or not an 8-bit PNG.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if picture.mode not in ("P", "L"):
+                raise ValueError(f"its mode is {picture.mode}")
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+
+
 def save_weights(path: Path, state: dict[str, Tensor], settings: dict) -> None:
     """Write a state dict with the settings of its network in the metadata, atomically."""
+    from safetensors.torch import save as safetensors_bytes
+
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with atomic_file(path) as file:
         file.write(safetensors_bytes(tensors, {"affinitynet": json.dumps(settings)}))

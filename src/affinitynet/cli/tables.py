@@ -10,7 +10,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
-    from affinitynet.tools.tune import Setting, Tuning
+    from affinitynet.tools.tune.tune import Setting, Tuning
 
 SURE = 0.95  # share of resampled collections from which a gain counts as likely
 

@@ -70,8 +70,8 @@ class Collection:
         measured = tuple(name for name in self.evaluation_splits if any(record.mask for record in splits[name]))
         return replace(self, splits=splits, evaluation_splits=measured)
 
-    def labelled(self, split: str) -> tuple[TaggedImage, ...]:
-        """Return the images of a split and of the evaluation splits, each once."""
+    def targets(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images to be given masks: those of a split and of the evaluation splits, each once."""
         splits = (split, *self.evaluation_splits)
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 

@@ -14,9 +14,6 @@ from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 
-STRIDE = 8
-"""Input pixels per pixel of the affinity grid, of the walk and of its scores."""
-
 
 class AffinityNet(nn.Module):
     """Backbone features, reduced, joined at stride 8 and mixed.
@@ -33,6 +30,9 @@ class AffinityNet(nn.Module):
         >>> tuple(net(torch.zeros(1, 3, 64, 96)).shape)
         (1, 256, 8, 12)
     """
+
+    stride = 8
+    """Pixels of the input per pixel of the affinity grid, of the walk and of its scores."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class AffinityNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features float32 [B, D, H / 8, W / 8] of normalised images; H, W multiples of 8."""
-        size = (x.shape[2] // STRIDE, x.shape[3] // STRIDE)
+        size = (x.shape[2] // self.stride, x.shape[3] // self.stride)
         taps = [
             F.elu(_to_size(norm(reduce(feature)), size))
             for feature, reduce, norm in zip(self.backbone(x), self.reduce, self.norm, strict=True)

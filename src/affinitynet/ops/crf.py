@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from affinitynet.config.settings import CRFParams
 from affinitynet.ops.lattice import PermutohedralLattice
 
 FLOOR = 1e-5  # least probability a label starts with, the original's
-
-
-@dataclass(frozen=True)
-class CRFParams:
-    """Parameters of the model; the defaults are the original method's.
-
-    Args:
-        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
-        gaussian_compat: its Potts weight.
-        bilateral_sxy: standard deviation of the appearance kernel in space, pixels.
-        bilateral_srgb: the same in colour, of 0..255 RGB.
-        bilateral_compat: its Potts weight.
-        iterations: mean-field iterations; it has not converged by 10, so their number is part of
-            the result.
-    """
-
-    gaussian_sxy: float = 3.0
-    gaussian_compat: float = 3.0
-    bilateral_sxy: float = 80.0
-    bilateral_srgb: float = 13.0
-    bilateral_compat: float = 10.0
-    iterations: int = 10
 
 
 def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) -> Tensor:

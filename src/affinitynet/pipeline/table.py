@@ -11,7 +11,7 @@ from affinitynet.pipeline.stages.evaluate import evaluate
 from affinitynet.pipeline.stages.make_cams import make_cams
 from affinitynet.pipeline.stages.make_masks import make_masks
 from affinitynet.pipeline.stages.make_seeds import make_seeds
-from affinitynet.pipeline.stages.random_walk import walk_images
+from affinitynet.pipeline.stages.random_walk import random_walk
 from affinitynet.pipeline.stages.segment import segment
 from affinitynet.pipeline.stages.train_affinity import train_affinity
 from affinitynet.pipeline.stages.train_classifier import train_classifier
@@ -67,7 +67,7 @@ STAGES = (
     Stage("make-cams", make_cams, ("train-classifier",), ("cams", "longest_side"), ("cams",)),
     Stage("make-seeds", make_seeds, ("make-cams",), ("seeds",), ("seeds",)),
     Stage("train-affinity", train_affinity, ("make-seeds",), ("affinity",), _training("affinity")),
-    Stage("random-walk", walk_images, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
+    Stage("random-walk", random_walk, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
     Stage("make-masks", make_masks, ("random-walk",), ("masks",), ("masks",), cheap=True),
     Stage("train-segmenter", train_segmenter, ("make-masks",), ("segmenter",), _training("segmenter")),
     Stage("segment", segment, ("train-segmenter",), ("predict",), ("segmented",), cheap=True),

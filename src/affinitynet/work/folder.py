@@ -10,10 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
+from affinitynet.records import ScoreMaps, Seeds, Walk
+from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -31,7 +34,7 @@ class WorkFolder:
         root: the folder; made on the first write.
 
     Example:
-        >>> WorkFolder(Path("work")).artifact("cams", "beach/dog")
+        >>> WorkFolder(Path("work")).cams.path("beach/dog")
         PosixPath('work/cams/beach/dog.npz')
     """
 
@@ -50,9 +53,25 @@ class WorkFolder:
     def left_out_file(self) -> Path:
         return self.root / "left_out.csv"
 
-    def artifact(self, kind: str, name: str) -> Path:
-        """Return the path of an image's ``cams``, ``seeds``, ``walks``, ``masks`` or ``segmented``."""
-        return self.root / kind / f"{name}{'.png' if kind in ('masks', 'segmented') else '.npz'}"
+    @property
+    def cams(self) -> Artifacts[ScoreMaps]:
+        return Artifacts(self.root, CAMS)
+
+    @property
+    def seeds(self) -> Artifacts[Seeds]:
+        return Artifacts(self.root, SEEDS)
+
+    @property
+    def walks(self) -> Artifacts[Walk]:
+        return Artifacts(self.root, WALKS)
+
+    @property
+    def masks(self) -> Artifacts[np.ndarray]:
+        return Artifacts(self.root, MASKS)
+
+    @property
+    def segmented(self) -> Artifacts[np.ndarray]:
+        return Artifacts(self.root, SEGMENTED)
 
     def weights(self, network: str) -> Path:
         """Return the path of the ``classifier``, ``affinity`` or ``segmenter`` weights."""

@@ -14,6 +14,7 @@ from affinitynet.data.images import load_image
 from affinitynet.files import atomic_file
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.progress import Progress
+from affinitynet.work.artifacts import Artifacts
 
 _ORIENTATION = 274  # EXIF tag
 _AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
@@ -27,22 +28,21 @@ class LabelledImages:
     Args:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
-        masks: folder of the masks, ``NAME.png``.
-        report: shows progress.
+        masks: by the images' names.
+        progress: shows progress.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, tuple[TaggedImage, ...]]
-    masks: Path
-    report: Progress
+    masks: Artifacts[np.ndarray]
+    progress: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""
-        with self.report.bar("export", sum(map(len, self.splits.values()))) as advance:
+        with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
-                    with Image.open(self.masks / f"{record.name}.png") as file:
-                        yield split, record, np.asarray(file)
+                    yield split, record, self.masks.load(record.name)
                     advance()
 
 
