@@ -76,3 +76,11 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_code_cites_sections_of_the_method_that_exist():
+    headings = set(re.findall(r"^#+ (.*)$", (ROOT / "docs" / "method.md").read_text(encoding="utf-8"), flags=re.M))
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    cited = {section for text in sources for section in re.findall(r'docs/method\.md, "([^"]+)"', text)}
+    assert cited
+    assert cited <= headings, cited - headings

@@ -69,7 +69,7 @@ def test_what_cannot_be_built_is_told():
         Segmenter("Unett", "lite", ["a"])
     with pytest.raises(InputError, match="cannot build"):
         Segmenter("Unet", "resnet9000", ["a"])
-    with pytest.raises(InputError, match="another network in Unet"):
+    with pytest.raises(InputError, match="a different network in Unet"):
         start_from(Segmenter("Unet", "resnet18", ["a"]), build_backbone("lite"))
 
 
@@ -86,7 +86,7 @@ def test_the_network_is_checked_before_hours_are_spent(tmp_path):
                 run_pipeline(data, tmp_path / "work", config, workers=1)
         else:
             check_segmenter(config, ["a"])
-    with pytest.raises(InputError, match="another network in Unet"):
+    with pytest.raises(InputError, match="a different network in Unet"):
         check_segmenter(replace(QUICK, network="vgg16", segmenter=SegmenterConfig(architecture="Unet")), ["a"])
     with pytest.raises(ValueError, match="imagenet or random, since the classifier's network is lite"):
         replace(QUICK, segmenter=SegmenterConfig(encoder="resnet34"))

@@ -74,7 +74,7 @@ def test_weights_carry_their_settings(tmp_path):
 def test_foreign_weights_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     torch.save({"a": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="of no network known here"):
+    with pytest.raises(InputError, match="of an unknown network"):
         read_weights(path)
 
 

@@ -111,7 +111,7 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def cams(self, image: np.ndarray, classes: Sequence[int]) -> ScoreMaps:
-        """Return multi-scale class activation maps float32 [K, H, W] in [0, 1] (spec, stage 2)."""
+        """Return multi-scale maps float32 [K, H, W] in [0, 1] (docs/method.md, "Class activation maps")."""
         height, width = image.shape[:2]
         if not len(classes):
             return ScoreMaps((), torch.zeros(0, height, width, device=self.device))
@@ -136,7 +136,7 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def walk(self, image: np.ndarray, cams: ScoreMaps) -> Walk:
-        """Spread an image's class activation maps [K, H, W] along its affinities (spec, stage 4)."""
+        """Spread an image's class activation maps [K, H, W] along its affinities (docs/method.md, "Random walk")."""
         walk, pairs, stride = self.config.walk, self.config.affinity, _given(self.affinity_net, "affinity_net").stride
         maps = cams.scores.to(self.device)
         background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])

@@ -1,4 +1,4 @@
-"""AffinityNet: features whose L1 distance says which pixels belong together (paper, section 3.2)."""
+"""AffinityNet: features whose L1 distance measures which pixels belong together (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from affinitynet.models.weights.names import fill, read_weights
 class AffinityNet(nn.Module):
     """Backbone features, reduced, joined at stride 8 and mixed.
 
-    Each tap goes through a 1x1 convolution, where the backbone asks for it a GroupNorm, is brought to
-    stride 8 (average pooled or bilinearly enlarged) and through ELU; ``f9`` mixes the joined channels,
-    as in the paper. Fine taps carry edges, coarse ones meaning.
+    Each tap goes through a 1x1 convolution and, if the backbone asks for it, a GroupNorm, is brought to
+    stride 8 (average-pooled or enlarged bilinearly) and goes through ELU; ``f9`` mixes the joined channels,
+    as in the paper. Fine taps carry edges, coarse ones semantics.
 
     Args:
         backbone: of :func:`affinitynet.models.backbones.registry.build_backbone`.
@@ -61,7 +61,7 @@ class AffinityNet(nn.Module):
         return F.elu(self.f9(torch.cat(taps, dim=1))).float()
 
     def parameter_groups(self) -> list[dict]:
-        """Return the optimiser's groups; the convolutions of the head are new (the original's norms are not)."""
+        """Return the optimiser's groups; the head's convolutions are new (as in the original, its norms are not)."""
         return parameter_groups(self, [self.reduce, self.f9])
 
     @classmethod
@@ -69,11 +69,11 @@ class AffinityNet(nn.Module):
         """Read an AffinityNet, in eval mode: from our own safetensors or a checkpoint of the released code.
 
         Raises:
-            InputError: the file is no AffinityNet.
+            InputError: the file is not an AffinityNet.
         """
         found = read_weights(path)
         if found.part != "affinity":
-            raise InputError(f"{path}: holds no AffinityNet but {found.part} weights; name another file")
+            raise InputError(f"{path}: contains {found.part} weights, not an AffinityNet; pass another file")
         model = cls(build_backbone(found.network, found.settings.get("taps")))
         fill(model, found.state, str(path))
         return model.eval()

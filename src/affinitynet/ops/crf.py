@@ -10,7 +10,7 @@ from torch import Tensor
 from affinitynet.config.settings import CRFParams
 from affinitynet.ops.lattice import PermutohedralLattice
 
-FLOOR = 1e-5  # least probability a label starts with, the original's
+FLOOR = 1e-5  # lowest initial probability of a label, as in the original
 
 
 def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) -> Tensor:
@@ -18,8 +18,8 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
 
     With unaries U = -log(clip(p, 1e-5, 1)) and Q_0 = softmax(-U), every iteration is
     Q = softmax(-U + sum_k w_k K_k Q), K_k being the symmetrically normalised filter of kernel k
-    (smoothness over position; appearance over position and colour). The lattices depend on the
-    image alone: all problems and labels share them.
+    (smoothness over position; appearance over position and colour). The lattices depend only
+    on the image, so all problems and labels share them.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -73,7 +73,7 @@ def _check(image: Tensor, scores: Tensor) -> None:
             f"{list(image.shape[:2])}, got {list(scores.shape)}"
         )
     if scores.numel() and not torch.stack(scores.aminmax()).isfinite().all():
-        raise ValueError("scores hold NaN or infinity; mend what made them")
+        raise ValueError("scores contain NaN or infinity; fix the code that computed them")
 
 
 def _softmax_against_first(logits: Tensor) -> Tensor:
@@ -107,5 +107,5 @@ def _positions(height: int, width: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _smoothness_lattice(height: int, width: int, sxy: float, device: torch.device) -> PermutohedralLattice:
-    """Return the filter over positions; images of one size share it."""
+    """Return the filter over positions; images of the same size share it."""
     return PermutohedralLattice(_positions(height, width, device) / sxy)

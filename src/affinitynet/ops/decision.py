@@ -17,7 +17,7 @@ BAND_NUMBERS = 2**25  # full-size scores in memory at a time
 def labels_at(scores: Tensor, size: tuple[int, ...]) -> np.ndarray:
     """Return the argmax uint8 [H, W] of scores [L, h, w] enlarged bilinearly to ``size`` (H, W).
 
-    A band of rows at a time, so that nothing of the size labels x image is ever in memory.
+    Works on a band of rows at a time, so that no array of labels x image is ever in memory.
 
     Example:
         >>> labels_at(torch.tensor([[[0.9, 0.1]], [[0.1, 0.9]]]), (1, 4))
@@ -58,8 +58,8 @@ def decide(scores: Tensor, classes: Sequence[int], size: tuple[int, ...] | None 
 def foreground(scores: Tensor, classes: Sequence[int]) -> tuple[Tensor, np.ndarray]:
     """Return the strongest class of each pixel and how strong it is.
 
-    ``np.where(strength > background, labels, 0)`` is then what :func:`decide` gives with that background, for as many
-    backgrounds as are to be tried.
+    ``np.where(strength > background, labels, 0)`` then equals the result of :func:`decide` with that background,
+    for any number of backgrounds.
 
     Args:
         scores: floating [K, H, W] in [0, 1].
@@ -101,7 +101,7 @@ def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor)
 
 
 def enlarge(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return labels [h, w] at ``size`` (H, W), each pixel the nearest one's.
+    """Return labels [h, w] enlarged to ``size`` (H, W) by nearest neighbour.
 
     Example:
         >>> enlarge(np.array([[1, 2]]), (2, 4))

@@ -1,4 +1,4 @@
-"""Classifier -> multi-scale class activation maps (spec, stage 2)."""
+"""Classifier -> multi-scale class activation maps (docs/method.md, "Class activation maps")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class activation maps -> confident seeds by the dense CRF (spec, stage 2)."""
+"""Class activation maps -> confident seeds by the dense CRF (docs/method.md, "Confident seeds")."""
 
 from __future__ import annotations
 

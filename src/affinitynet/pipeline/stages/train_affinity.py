@@ -1,4 +1,4 @@
-"""Stage 3: confident seeds -> AffinityNet (paper, section 3.2; spec, stage 3)."""
+"""Confident seeds -> AffinityNet (paper, section 3.2; docs/method.md, "AffinityNet")."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from affinitynet.work.folder import WorkFolder
 
 @dataclass(frozen=True)
 class AffinitySamples:
-    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (spec, stage 3).
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (docs/method.md, "Labels").
 
     A class of plain values, so that it can be sent to another process.
     """

@@ -1,4 +1,4 @@
-"""Stage 1: tags -> classifier (paper, section 3.1; spec, stage 1)."""
+"""Tags -> classifier (paper, section 3.1; docs/method.md, "Tag classifier")."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from affinitynet.training.samples import Sample
 
 @dataclass(frozen=True)
 class ClassifierSamples:
-    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (spec, stage 1).
+    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (docs/method.md, "Tag classifier").
 
     A class of plain values, so that it can be sent to another process.
     """

@@ -1,4 +1,4 @@
-"""Stage 5: masks -> segmentation network (paper, section 4.4)."""
+"""Masks -> segmentation network (paper, section 4.4; docs/method.md, "Segmentation network")."""
 
 from __future__ import annotations
 
