@@ -16,9 +16,9 @@ test-long: $(READY)  ## minutes more: whole real images against the released cod
 	$(BIN)/python -m pytest -m slow
 
 torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader
-	$(BIN)/python tests/torture.py
-	$(BIN)/python tests/hostile.py
-	$(BIN)/python tests/fuzz.py
+	$(BIN)/python -m tests.support.torture
+	$(BIN)/python -m tests.support.hostile
+	$(BIN)/python -m tests.support.fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)
+from tests.support.places import SHARED
 
-SHARED = Path(__file__).parents[2] / "shared"
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

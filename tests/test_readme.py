@@ -12,9 +12,9 @@ from PIL import Image
 from affinitynet.cli.commands import TOOLS
 from affinitynet.cli.main import COMMANDS, main
 from affinitynet.config.config_file import to_dict
-from worlds import QUICK
+from tests.support.places import ROOT
+from tests.support.worlds import QUICK
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

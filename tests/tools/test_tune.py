@@ -1,0 +1,80 @@
+"""Tuning: its numbers are those of a run with that setting, and its choice is what the folder then holds."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from affinitynet.cli import main
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.errors import InputError
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.tune import Setting, tune_masks
+from tests.support.worlds import QUICK, tiny_world
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tune")
+    run_pipeline(tiny_world(root / "data"), root / "work", QUICK, workers=1)
+    return root
+
+
+@pytest.fixture
+def work(finished, tmp_path):
+    shutil.copytree(finished / "work", tmp_path / "work")
+    return tmp_path / "work"
+
+
+def measured(root, work, split):
+    return json.loads((work / "metrics.json").read_text())[split]["random walk"]["miou"]
+
+
+def test_its_numbers_are_those_of_a_run(finished, work):
+    tuning = tune_masks(work, split="val", betas=[2], steps=[4, 16], workers=1)
+    assert set(tuning.miou) == {Setting(b, t, a) for b, t in ((8, 16), (2, 4), (2, 16)) for a in (4, 8)}
+    assert tuning.present == Setting(8, 16, 8)
+    assert tuning.images == 2
+    for setting, miou in tuning.miou.items():
+        config = setting.applied_to(QUICK)
+        run_pipeline(finished / "data", work, config, workers=1, force=True)
+        assert measured(finished, work, "val") == pytest.approx(miou, abs=2e-3)  # kept walks are float16
+
+
+def test_its_choice_is_kept(finished, work):
+    tuning = tune_masks(work, split="train", betas=[1, 8], steps=[1, 16], workers=1)
+    config = read_config(work / "config.yaml", PipelineConfig())
+    assert tuning.best.applied_to(config) == config
+    assert measured(finished, work, "train") == pytest.approx(tuning.miou[tuning.best], abs=2e-3)
+    assert 0 <= tuning.better <= 1
+    assert tuning.gain[0] <= tuning.gain[1]
+    again = tune_masks(work, split="train", workers=1)
+    assert again.best == again.present == tuning.best
+
+
+def test_the_command_shows_a_table_and_a_verdict(work, capsys):
+    assert main(["tune", "--work", str(work), "--betas", "[1]", "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "mIoU on train (4 images)" in said
+    assert "alpha 4" in said
+    assert "present setting" in said or "resampled" in said
+
+
+def test_a_world_without_masks_is_told(finished, work, tmp_path):
+    data = shutil.copytree(finished / "data", tmp_path / "data")
+    shutil.rmtree(data / "masks")
+    with pytest.raises(InputError, match="no ground-truth masks to tune on"):
+        tune_masks(work, data=data)
+    with pytest.raises(InputError, match="no finished masks"):
+        tune_masks(tmp_path / "absent")
+    with pytest.raises(InputError, match="no such split"):
+        tune_masks(work, split="nowhere")
+
+
+def test_a_threshold_gives_way_to_the_best_alpha(finished, work):
+    config = replace(QUICK, masks=replace(QUICK.masks, threshold=0.3))
+    run_pipeline(finished / "data", work, config, stages=["make-masks"], workers=1)
+    tune_masks(work, workers=1)
+    assert read_config(work / "config.yaml", PipelineConfig()).masks.threshold is None
