@@ -11,8 +11,11 @@ from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.tune import Setting, tune_masks
 from tests.support.worlds import QUICK, tiny_world
+
+ONE = Runtime.alone("cpu", workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def measured(root, work, split):
 
 
 def test_its_numbers_are_those_of_a_run(finished, work):
-    tuning = tune_masks(work, split="val", betas=[2], steps=[4, 16], workers=1)
+    tuning = tune_masks(work, split="val", betas=[2], steps=[4, 16], runtime=ONE)
     assert set(tuning.miou) == {Setting(b, t, a) for b, t in ((8, 16), (2, 4), (2, 16)) for a in (4, 8)}
     assert tuning.present == Setting(8, 16, 8)
     assert tuning.images == 2
@@ -44,13 +47,13 @@ def test_its_numbers_are_those_of_a_run(finished, work):
 
 
 def test_its_choice_is_kept(finished, work):
-    tuning = tune_masks(work, split="train", betas=[1, 8], steps=[1, 16], workers=1)
+    tuning = tune_masks(work, split="train", betas=[1, 8], steps=[1, 16], runtime=ONE)
     config = read_config(work / "config.yaml", PipelineConfig())
     assert tuning.best.applied_to(config) == config
     assert measured(finished, work, "train") == pytest.approx(tuning.miou[tuning.best], abs=2e-3)
     assert 0 <= tuning.better <= 1
     assert tuning.gain[0] <= tuning.gain[1]
-    again = tune_masks(work, split="train", workers=1)
+    again = tune_masks(work, split="train", runtime=ONE)
     assert again.best == again.present == tuning.best
 
 
@@ -76,5 +79,5 @@ def test_a_world_without_masks_is_told(finished, work, tmp_path):
 def test_a_threshold_gives_way_to_the_best_alpha(finished, work):
     config = replace(QUICK, masks=replace(QUICK.masks, threshold=0.3))
     run_pipeline(finished / "data", work, config, stages=["make-masks"], workers=1)
-    tune_masks(work, workers=1)
+    tune_masks(work, runtime=ONE)
     assert read_config(work / "config.yaml", PipelineConfig()).masks.threshold is None

@@ -2,7 +2,8 @@
 
 import csv
 import pickle
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
 from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.training.checkpoint import TrainingFiles
 from affinitynet.training.loop import fit
 from affinitynet.training.samples import RandomSamples, ShuffledSteps
 from tests.support.places import GOLDEN
@@ -39,6 +42,18 @@ class Toy(nn.Module):
         return parameter_groups(self, self.new)
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Images to train on: a function that makes them, and their names."""
+
+    make: Callable
+    names: list[str]
+
+    def __call__(self, index):
+        return self.make(index)
+
+
+RUNTIME = Runtime.alone("cpu", workers=1)
 CONFIG = TrainConfig(epochs=3, batch_size=4, crop_size=32, learning_rate=0.05, precision="float32")
 
 
@@ -55,19 +70,8 @@ def mean_square(model, batch, mean_count):
 
 def train(folder, make=sample, loss=mean_square, config=CONFIG):
     model = Toy()
-    fit(
-        model,
-        make,
-        NAMES,
-        loss,
-        config,
-        seed=1,
-        device=torch.device("cpu"),
-        checkpoint=folder / "c.safetensors",
-        losses=folder / "losses.csv",
-        report=Progress(),
-        label="toy",
-    )
+    files = TrainingFiles("toy", folder / "c.safetensors", folder / "losses.csv")
+    fit(model, Samples(make, NAMES), loss, config, files, RUNTIME, seed=1)
     return model
 
 
@@ -154,20 +158,10 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
         precision="float32",
     )
     inputs = torch.from_numpy(golden["inputs"])
+    samples = Samples(lambda index: (inputs[index],), [f"input {i}" for i in range(len(inputs))])
+    files = TrainingFiles("released", tmp_path / "c.safetensors", tmp_path / "losses.csv")
     with pytest.raises(KeyboardInterrupt):
-        fit(
-            model,
-            lambda index: (inputs[index],),
-            [f"input {i}" for i in range(len(inputs))],
-            loss,
-            config,
-            seed=0,
-            device=torch.device("cpu"),
-            checkpoint=tmp_path / "c.safetensors",
-            losses=tmp_path / "losses.csv",
-            report=Progress(),
-            label="released",
-        )
+        fit(model, samples, loss, config, files, RUNTIME, seed=0)
     np.testing.assert_allclose(losses[:6], golden["trajectory"][:, 0], rtol=1e-6)
     np.testing.assert_allclose(norms[1:], golden["trajectory"][:, 3:], rtol=1e-6)
     np.testing.assert_allclose(model.weight.detach(), golden["final_weight"], atol=1e-6)
@@ -200,7 +194,7 @@ def test_a_weight_that_is_no_number_is_never_kept(tmp_path, monkeypatch):
             (p.sum() - p.detach().sum()).sqrt() for p in model.parameters() if p.requires_grad
         )  # 0, and its slope is infinite
 
-    with pytest.raises(InputError, match="no finite numbers any more"):
+    with pytest.raises(InputError, match="no longer finite numbers"):
         train(tmp_path, loss=steep)
     assert not (tmp_path / "c.safetensors").exists()
 
@@ -249,14 +243,14 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
             raise InputError("broken")
 
     with pytest.raises(InputError, match="broken"):
-        for_each_image(work, range(100), total=100, workers=2, report=Progress(), label="")
+        for_each_image(work, range(100), total=100, workers=2, progress=Progress(), label="")
     assert len(seen) < 100
     assert torch.get_num_threads() >= 1
 
 
 def test_samples_can_be_sent_to_another_process(tmp_path):
     """Loaders fork on some systems only; elsewhere samples are pickled."""
-    from affinitynet.config.settings import ClassifierConfig
+    from affinitynet.config.settings import AffinityConfig, ClassifierConfig
     from affinitynet.pipeline.stages.train_affinity import AffinitySamples
     from affinitynet.pipeline.stages.train_classifier import ClassifierSamples
     from affinitynet.work.folder import WorkFolder
@@ -264,7 +258,7 @@ def test_samples_can_be_sent_to_another_process(tmp_path):
     record = TaggedImage("a", tmp_path / "a.png", (1,))
     for samples in (
         ClassifierSamples((record,), 3, ClassifierConfig(), (0.5,), (0.5,)),
-        AffinitySamples((record,), WorkFolder(tmp_path), None, 32, (0.5,), (0.5,)),
+        AffinitySamples((record,), WorkFolder(tmp_path), None, AffinityConfig(), (0.5,), (0.5,)),
     ):
         assert pickle.loads(pickle.dumps(samples)).records == (record,)
 

@@ -83,12 +83,9 @@ def _predict_parser() -> ArgumentParser:
 
 
 def _predict(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.runtime.processes import join_processes
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.predict import predict_images
 
-    processes, device = join_processes(values.device)
     count, left_out = predict_images(
         [Path(source) for source in values.sources],
         Path(values.out),
@@ -96,10 +93,7 @@ def _predict(values: Namespace, console: Console) -> int:
         overlays=values.overlays,
         scores=values.scores,
         on_error=values.on_error,
-        device=device,
-        processes=processes,
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console if processes.first else None),
+        runtime=Runtime.start(values.device, values.workers, Progress(console=console)),
     )
     print(f"{count} images labelled: {Path(values.out) / 'masks'}")
     return tell_left_out(left_out, Path(values.out) / "left_out.csv")
@@ -125,6 +119,7 @@ def _tune_parser() -> ArgumentParser:
 
 
 def _tune(values: Namespace, console: Console) -> int:
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.tune import tune_masks
 
     tuning = tune_masks(
@@ -133,9 +128,7 @@ def _tune(values: Namespace, console: Console) -> int:
         split=values.on,
         betas=values.betas,
         steps=values.steps,
-        device=values.device,
-        workers=values.workers,
-        report=Progress(Path(values.work) / "log.txt", console),
+        runtime=Runtime.start(values.device, values.workers, Progress(Path(values.work) / "log.txt", console)),
     )
     Console().print(tuning_table(tuning))
     print(tuning_verdict(tuning))
@@ -157,17 +150,13 @@ def _audit_parser() -> ArgumentParser:
 
 
 def _audit(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.runtime.processes import choose_device
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.audit_tags import audit_tags
 
     suspicions = audit_tags(
         values.work,
         values.data,
-        device=choose_device(values.device),
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console),
+        runtime=Runtime.start(values.device, values.workers, Progress(console=console)),
     )
     Console().print(audit_table(suspicions[: values.top]))
     print(f"{len(suspicions)} suspicious tags: {Path(values.work) / 'audit.csv'}")
@@ -195,8 +184,7 @@ def _measure_parser() -> ArgumentParser:
 
 
 def _measure(values: Namespace, console: Console) -> int:
-    import torch
-
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.evaluate_masks import measure_masks
     from affinitynet.work.metrics import write_metrics
 
@@ -205,8 +193,7 @@ def _measure(values: Namespace, console: Console) -> int:
         values.data,
         split=values.split,
         classes=names_of(values.classes),
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console),
+        runtime=Runtime.alone("cpu", values.workers, Progress(console=console)),
     )
     metrics = {split: {"masks": measured} for split, measured in found.items()}
     for split, measured in found.items():
@@ -232,13 +219,11 @@ def _report_parser() -> ArgumentParser:
 
 
 def _report(values: Namespace, console: Console) -> int:
-    import torch
-
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.report.report import write_report
 
     data = None if values.data is None else Path(values.data)
-    workers = values.workers or torch.get_num_threads()
-    path = write_report(Path(values.work), data, workers, Progress(console=console))
+    path = write_report(Path(values.work), data, Runtime.alone("cpu", values.workers, Progress(console=console)))
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
     return 0
 
@@ -257,10 +242,13 @@ def _export_parser() -> ArgumentParser:
 
 
 def _export(values: Namespace, console: Console) -> int:
+    from affinitynet.runtime.runtime import Runtime
     from affinitynet.tools.export.export import export_masks
 
     data = None if values.data is None else Path(values.data)
-    count = export_masks(Path(values.work), Path(values.out), values.format, data, Progress(console=console))
+    count = export_masks(
+        Path(values.work), Path(values.out), values.format, data, Runtime.alone("cpu", 1, Progress(console=console))
+    )
     print(f"{count} images: {values.out}")
     return 0
 

@@ -260,7 +260,7 @@ def _run(name: str, values: Namespace, config: PipelineConfig, console: Console)
         device=values.device,
         workers=values.workers,
         force=values.force,
-        report=Progress(work / "log.txt", console),
+        progress=Progress(work / "log.txt", console),
     )
     if "evaluate" in command.stages:
         _show_results(work, metrics)

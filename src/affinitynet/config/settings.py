@@ -41,6 +41,10 @@ class TrainConfig:
     """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
     weight_decay: float = 5e-4
     """L2 penalty on weights, not on biases."""
+    poly_power: float = 0.9
+    """The learning rate falls as (1 - step / steps) to this power."""
+    jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
+    """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
     precision: Precision = "bfloat16"
     """Arithmetic of the forward pass; weights and sums stay float32."""
 
@@ -57,6 +61,13 @@ class TrainConfig:
         _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+        _require(0 <= self.poly_power < math.inf, "poly_power", self.poly_power, "at least 0")
+        _require(
+            all(0 <= share <= 1 for share in self.jitter) and self.jitter[3] <= 0.5,
+            "jitter",
+            self.jitter,
+            "four numbers in [0, 1], the last one at most 0.5",
+        )
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-_JITTER = v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)  # the original's
-
 
 def normalise(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Turn an RGB image [..., 3, H, W] in [0, 255] into a network's float32 input.
@@ -64,9 +62,18 @@ def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.nda
     return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def jitter_colours(image: Tensor) -> Tensor:
-    """Change brightness, contrast and saturation by up to 30 % and hue by up to 0.1 of the circle."""
-    return _JITTER(image)
+def jitter_colours(image: Tensor, jitter: tuple[float, float, float, float]) -> Tensor:
+    """Change an image's colours at random.
+
+    Args:
+        image: uint8 [3, H, W].
+        jitter: largest change of brightness, contrast and saturation (shares) and of hue (of the circle).
+
+    Example:
+        >>> jitter_colours(torch.full((3, 1, 1), 90, dtype=torch.uint8), (0, 0, 0, 0)).flatten()
+        tensor([90, 90, 90], dtype=torch.uint8)
+    """
+    return v2.ColorJitter(*jitter)(image)
 
 
 def random_flip(*maps: Tensor) -> tuple[Tensor, ...]:

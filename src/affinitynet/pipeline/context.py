@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from torch import nn
 
-from affinitynet.config.settings import RANDOM, PipelineConfig
+from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
@@ -18,9 +18,10 @@ from affinitynet.files import load_arrays, save_weights
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
 from affinitynet.records import ScoreMaps, TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.training.checkpoint import TrainingFiles
+from affinitynet.training.loop import Loss, fit
+from affinitynet.training.samples import TrainingSamples
 from affinitynet.work.folder import WorkFolder
 
 
@@ -32,19 +33,15 @@ class Context:
         collection: without what check-data left out.
         unchecked: the same with it.
         split: name of the split that is trained on.
-        workers: images in work at the same time, in each process.
-        processes: that share the run.
+        runtime: how to compute and report.
     """
 
     collection: Collection
     unchecked: Collection
     work: WorkFolder
     config: PipelineConfig
-    device: torch.device
-    report: Progress
     split: str
-    workers: int
-    processes: Processes = ALONE
+    runtime: Runtime
 
     @property
     def training_images(self) -> tuple[TaggedImage, ...]:
@@ -55,9 +52,14 @@ class Context:
         """The training images and, with their tags, those of the evaluation splits; each once."""
         return self.collection.labelled(self.split)
 
+    def fit(self, network: str, model: nn.Module, samples: TrainingSamples, loss: Loss, config: TrainConfig) -> None:
+        """Train a network of the work folder; see :func:`affinitynet.training.loop.fit`."""
+        files = TrainingFiles(f"train-{network}", self.work.checkpoint(network), self.work.losses(network))
+        fit(model, samples, loss, config, files, self.runtime, self.config.seed)
+
     def finish_training(self, network: str, model: Any) -> None:
         """Write a trained network with its ``settings``, and forget how far its training had come."""
-        if self.processes.first:
+        if self.runtime.processes.first:
             save_weights(self.work.weights(network), model.state_dict(), model.settings)
             self.work.checkpoint(network).unlink(missing_ok=True)
 
@@ -67,15 +69,13 @@ def label_images(context: Context, kind: str, label: str, make: Callable[[Tagged
 
     ``image`` uint8 [H, W, 3] is at most ``longest_side`` long: the size that images are labelled at.
     """
-    records = context.processes.share(context.labelled_images)
+    records = context.runtime.processes.share(context.labelled_images)
     missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
-    for_each_image(
+    context.runtime.for_each_image(
+        label,
         lambda record: make(record, reduced(load_image(record.path), context.config.longest_side)),
         missing,
         total=len(records),
-        workers=context.workers,
-        report=context.report,
-        label=label,
     )
 
 

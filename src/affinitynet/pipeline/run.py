@@ -33,8 +33,8 @@ from affinitynet.pipeline.stages.train_segmenter import check_segmenter, train_s
 from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
-from affinitynet.runtime.processes import join_processes
 from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import DeviceName, Runtime
 from affinitynet.work.folder import WorkFolder
 
 
@@ -44,10 +44,10 @@ def run_pipeline(
     config: PipelineConfig | None = None,
     *,
     stages: Sequence[str] | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
     workers: int | None = None,
     force: bool = False,
-    report: Progress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Turn a tagged collection into masks; skip what is finished and unchanged.
 
@@ -57,9 +57,9 @@ def run_pipeline(
         config: settings; the default is the measured recipe of ``lite``.
         stages: names of those to run; all by default.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
-        workers: images in work at the same time; by default one per core.
+        workers: images in parallel; by default one a core.
         force: make stages again that the work folder holds under other settings.
-        report: where progress goes; by default only to the work folder's ``log.txt``.
+        progress: where bars and messages go; by default only to the work folder's ``log.txt``.
 
     Returns:
         The content of ``metrics.json``, empty before ``evaluate`` ran.
@@ -67,14 +67,27 @@ def run_pipeline(
     Raises:
         InputError: the input is wrong; the message says what, where and how to mend it.
     """
+    runtime = Runtime.start(device, workers, progress or Progress(Path(work) / "log.txt"))
+    return run_stages(data, work, config or PipelineConfig(), stages, runtime, force)
+
+
+def run_stages(
+    data: Path | str,
+    work: Path | str,
+    config: PipelineConfig,
+    stages: Sequence[str] | None,
+    runtime: Runtime,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Do as :func:`run_pipeline`, on a runtime that has been started."""
     folder = WorkFolder(Path(work))
     folder.check_is_ours()
-    context = open_context(Path(data), folder, config or PipelineConfig(), device, workers, report)
+    context = open_context(Path(data), folder, config, runtime)
     chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
     if any(stage.run is train_segmenter for stage in chosen):
         check_segmenter(context.config, context.collection.classes)
     fingerprints, changed = _plan(context, chosen, force)
-    with folder.locked() if context.processes.first else nullcontext():
+    with folder.locked() if context.runtime.processes.first else nullcontext():
         _begin(context, Path(data), changed)
         for stage in chosen:
             _run_stage(context, stage, fingerprints)
@@ -85,28 +98,22 @@ def run_pipeline(
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
-def open_context(
-    data: Path,
-    folder: WorkFolder,
-    config: PipelineConfig,
-    device: str,
-    workers: int | None,
-    report: Progress | None,
-) -> Context:
+def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime: Runtime) -> Context:
+    """Open a collection with the settings and the work folder it is to be run with.
+
+    Raises:
+        InputError: the collection is not as it should be, or has no such split.
+    """
     collection = open_collection(data, config.classes, config.on_error)
     split = config.split or collection.default_split
     collection.split(split)
-    processes, chosen = join_processes(device)
     return Context(
         collection=collection.without(folder.left_out()),
         unchecked=collection,
         work=folder,
         config=replace(config, split=split, classes=collection.classes),
-        device=chosen,
-        report=(report or Progress(folder.root / "log.txt")) if processes.first else Progress(),
         split=split,
-        workers=workers or torch.get_num_threads(),
-        processes=processes,
+        runtime=runtime,
     )
 
 
@@ -118,12 +125,12 @@ def _plan(context: Context, chosen: Sequence[Stage], force: bool) -> tuple[dict[
 
 def _begin(context: Context, data: Path, changed: Sequence[Stage]) -> None:
     """Note the settings, and forget what was made under others."""
-    context.processes.wait()  # all have read the records that the first one is about to change
-    if context.processes.first:
+    context.runtime.processes.wait()  # all have read the records that the first one is about to change
+    if context.runtime.processes.first:
         for stage in changed:
             context.work.forget(stage.name, stage.outputs)
         _write_config(context, data)
-    context.processes.wait()
+    context.runtime.processes.wait()
 
 
 def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
@@ -228,27 +235,27 @@ def _write_config(context: Context, data: Path) -> None:
 def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> None:
     """Run a stage unless it is finished; keep its time even if it is interrupted."""
     known = context.work.records().get(stage.name, {})
-    if context.processes.first and not known.get("finished"):
+    if context.runtime.processes.first and not known.get("finished"):
         context.work.sweep((*stage.outputs, "losses"))
-    context.processes.wait()  # until all know whether there is something to do
+    context.runtime.processes.wait()  # until all know whether there is something to do
     if known.get("finished"):
-        context.report.say(f"{stage.name}: done before")
+        context.runtime.progress.say(f"{stage.name}: done before")
         return
-    if not context.processes.first:
+    if not context.runtime.processes.first:
         if stage.shared:
             stage.run(context)
-        context.processes.wait()
+        context.runtime.processes.wait()
         return
-    context.report.note(f"{stage.name}: started")
+    context.runtime.progress.note(f"{stage.name}: started")
     context.work.record(stage.name, fingerprint=fingerprints[stage.name], finished=False)
     start, finished = time.monotonic(), False
     try:
         stage.run(context)
-        context.processes.wait()
+        context.runtime.processes.wait()
         finished = True
     finally:
         give_back_freed_memory()
         seconds = round(known.get("seconds", 0.0) + time.monotonic() - start, 2)
         memory = max(peak_memory(), known.get("peak_memory_mb", 0))
         context.work.record(stage.name, finished=finished, seconds=seconds, peak_memory_mb=memory)
-        context.report.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")
+        context.runtime.progress.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")

@@ -22,8 +22,7 @@ from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.files import write_text
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import open_finished
 
 MISSING, WRONG = "missing", "wrong"
@@ -52,9 +51,7 @@ def audit_tags(
     work: Path | str,
     data: Path | str | None = None,
     *,
-    device: torch.device | str = "cpu",
-    workers: int = 1,
-    report: Progress | None = None,
+    runtime: Runtime | None = None,
 ) -> list[Suspicion]:
     """Find tags of the training images that the trained classifier contradicts; write them to ``audit.csv``.
 
@@ -64,9 +61,7 @@ def audit_tags(
     Args:
         work: a work folder whose ``train-classifier`` has finished.
         data: the data set, where it has moved since.
-        device: where to compute.
-        workers: images in work at the same time.
-        report: shows progress.
+        runtime: how to compute; its processes share the images.
 
     Returns:
         The suspicions, strongest first.
@@ -74,10 +69,11 @@ def audit_tags(
     Raises:
         InputError: there is no trained classifier, or the data set is not where it was.
     """
+    runtime = runtime or Runtime.start()
     finished = open_finished(work, data, "train-classifier")
     folder, config, collection = finished.folder, finished.config, finished.collection
     records = collection.split(finished.split)
-    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(device)
+    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(runtime.device)
     found = np.zeros((len(records), len(collection.classes)), np.float32)
 
     def classify(numbered: tuple[int, TaggedImage]) -> None:
@@ -85,12 +81,14 @@ def audit_tags(
         found[number] = tag_probabilities(classifier, load_image(record.path), config.classifier)
 
     jobs = list(enumerate(records))
-    for_each_image(classify, jobs, total=len(jobs), workers=workers, report=report or Progress(), label="audit-tags")
+    runtime.for_each_image("audit-tags", classify, runtime.processes.share(jobs))
+    found = runtime.processes.total(found)
     tagged = np.zeros(found.shape, bool)
     for number, record in jobs:
         tagged[number, list(record.tags)] = True
     suspicions = suspect(found, tagged, [record.name for record in records], collection.classes)
-    write_text(folder.root / "audit.csv", _table(suspicions))
+    if runtime.processes.first:
+        write_text(folder.root / "audit.csv", _table(suspicions))
     return suspicions
 
 

@@ -12,8 +12,7 @@ from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.images import image_size, load_mask
 from affinitynet.errors import InputError
 from affinitynet.records import IGNORE, TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.metrics import confusion, numbers
 
 
@@ -23,8 +22,7 @@ def measure_masks(
     *,
     split: str | None = None,
     classes: Sequence[str] | None = None,
-    workers: int = 1,
-    report: Progress | None = None,
+    runtime: Runtime | None = None,
 ) -> dict[str, dict]:
     """Measure a folder of masks, from wherever they are, against a data set's ground truth.
 
@@ -34,8 +32,7 @@ def measure_masks(
         data: a data set with ground truth.
         split: one of its splits; by default all that can be measured.
         classes: those to measure; by default all of the data set's.
-        workers: masks in work at the same time.
-        report: shows progress.
+        runtime: how to compute.
 
     Returns:
         split -> numbers, as in ``metrics.json``.
@@ -49,10 +46,10 @@ def measure_masks(
     splits = (split,) if split else collection.evaluation_splits
     if not splits:
         raise InputError(f"--data {data}: has no ground-truth masks to measure against")
-    return {name: _measure_split(Path(masks), collection, name, workers, report or Progress()) for name in splits}
+    return {name: _measure_split(Path(masks), collection, name, runtime or Runtime.alone()) for name in splits}
 
 
-def _measure_split(folder: Path, collection: Collection, split: str, workers: int, report: Progress) -> dict:
+def _measure_split(folder: Path, collection: Collection, split: str, runtime: Runtime) -> dict:
     records = [record for record in collection.split(split) if record.mask is not None]
     if not records:
         raise InputError(f"--split {split}: {collection.root} has no ground-truth masks of it to measure against")
@@ -73,6 +70,5 @@ def _measure_split(folder: Path, collection: Collection, split: str, workers: in
             raise InputError(f"{path}: holds value {mask.max()}, but {cure}; every pixel is 0 or a class + 1")
         matrices.append(confusion(mask, collection.mask(record), labels))
 
-    label = f"evaluate {split}"
-    for_each_image(measure, records, total=len(records), workers=workers, report=report, label=label)
+    runtime.for_each_image(f"evaluate {split}", measure, records)
     return numbers(torch.stack(matrices).sum(0), collection.classes, len(records))

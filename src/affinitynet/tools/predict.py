@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from affinitynet.data.images import EXTENSIONS, load_image
@@ -16,9 +15,7 @@ from affinitynet.files import atomic_file, save_arrays, save_mask
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.decision import labels_at
 from affinitynet.pictures.overlays import overlay_mask
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.folder import save_left_out
 
 
@@ -30,10 +27,7 @@ def predict_images(
     overlays: bool = False,
     scores: bool = False,
     on_error: OnError = "skip",
-    device: torch.device | str = "cpu",
-    workers: int = 1,
-    processes: Processes = ALONE,
-    report: Progress | None = None,
+    runtime: Runtime | None = None,
 ) -> tuple[int, tuple[LeftOut, ...]]:
     """Label images and write ``out/masks/NAME.png``.
 
@@ -47,10 +41,7 @@ def predict_images(
         overlays: also write the images with their masks laid over.
         scores: also write probabilities float16 [C + 1, h, w], background first.
         on_error: what an image does that cannot be read: "skip", to be listed in ``out/left_out.csv``, or "stop".
-        device: "cpu" or "cuda".
-        workers: images in work at the same time, in each process.
-        processes: that share the images.
-        report: shows progress.
+        runtime: how to compute; its processes share the images.
 
     Returns:
         The number of images labelled and what was left out, by all processes together.
@@ -59,7 +50,9 @@ def predict_images(
         InputError: a source is missing or no image, or there is no model.
     """
     images = find_images(sources)
-    predictor = SegmentationPredictor.load(model, device)
+    runtime = runtime or Runtime.start()
+    processes = runtime.processes
+    predictor = SegmentationPredictor.load(model, runtime.device)
     problems = Problems(on_error)
 
     def label(name: str) -> None:
@@ -81,7 +74,7 @@ def predict_images(
 
     own = processes.share(list(images))
     missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
-    for_each_image(label, missing, total=len(own), workers=workers, report=report or Progress(), label="predict")
+    runtime.for_each_image("predict", label, missing, total=len(own))
     left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
     if processes.first:
         (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's

@@ -23,11 +23,10 @@ from affinitynet.models.affinity_net import STRIDE, AffinityNet
 from affinitynet.ops.decision import enlarge
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pipeline.context import Context, load_cams
-from affinitynet.pipeline.run import open_context, run_pipeline
+from affinitynet.pipeline.run import open_context, run_stages
 from affinitynet.pipeline.stages.make_masks import load_walk
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.folder import WorkFolder
 
 RESAMPLES = 500
@@ -112,20 +111,13 @@ def _matrices(context: Context, records: Sequence[TaggedImage], walks: Sequence[
             classes, walk = load_walk(context, record.name)
             if pair in predictors:
                 cams = torch.from_numpy(load_cams(context.work, record.name).scores)
-                walk = predictors[pair].walk(image, cams.to(context.device))
+                walk = predictors[pair].walk(image, cams.to(context.runtime.device))
             masks = (enlarge(mask.numpy(), target.shape) for mask in _masks(walk, classes, image.shape[:2]))
             found += [confusion_matrix(torch.from_numpy(mask), target, size) for mask in masks]
         with lock:
             matrices[:, number] = torch.stack(found)
 
-    for_each_image(
-        measure,
-        range(len(records)),
-        total=len(records),
-        workers=context.workers,
-        report=context.report,
-        label="tune",
-    )
+    context.runtime.for_each_image("tune", measure, range(len(records)))
     return matrices
 
 
@@ -136,7 +128,7 @@ def _predictors(context: Context, walks: Sequence[tuple[float, int]]) -> dict[tu
         return {}
     net = AffinityNet.load(context.work.weights("affinity"))
     configs = {pair: Setting(*pair, context.config.masks.alpha).applied_to(context.config) for pair in others}
-    return {pair: MaskPredictor(None, net, config, context.device) for pair, config in configs.items()}
+    return {pair: MaskPredictor(None, net, config, context.runtime.device) for pair, config in configs.items()}
 
 
 def _masks(walk: Walk, classes: Sequence[int], size: Iterable[int]) -> list[Tensor]:
@@ -169,9 +161,7 @@ def tune_masks(
     split: str | None = None,
     betas: Sequence[float] = (),
     steps: Sequence[int] = (),
-    device: str = "auto",
-    workers: int | None = None,
-    report: Progress | None = None,
+    runtime: Runtime | None = None,
 ) -> Tuning:
     """Find the alpha (and beta and t) that fit the ground truth best, and make the masks with them.
 
@@ -183,17 +173,17 @@ def tune_masks(
         data: the data set, where it has moved since.
         split: whose ground truth; by default the first split that can be measured.
         betas, steps: to try beside those in use; each new pair walks every measured image again.
-        device, workers, report: as in :func:`run_pipeline`.
+        runtime: how to compute; by default on a GPU if there is one, on every core.
 
     Raises:
         InputError: there are no masks yet, or no ground truth.
     """
-    folder = WorkFolder(Path(work))
+    folder, runtime = WorkFolder(Path(work)), runtime or Runtime.start()
     if not folder.records().get("make-masks", {}).get("finished"):
         raise InputError(f"--work {work}: has no finished masks; run `affinitynet run` first")
     config = read_config(folder.config_file, PipelineConfig())
     source = Path(data or stored_data(folder.config_file) or "")
-    context = open_context(source, folder, config, device, workers, report)
+    context = open_context(source, folder, config, runtime)
     if not context.collection.evaluation_splits:
         raise InputError(f"--data {source}: has no ground-truth masks to tune on; draw a few (docs/own-data.md)")
     walk = config.walk
@@ -203,5 +193,5 @@ def tune_masks(
     if tuning.best != tuning.present or config.masks.threshold is not None:
         chosen = tuning.best.applied_to(config)
         stages = ("random-walk", "make-masks", "evaluate")
-        run_pipeline(source, work, chosen, stages=stages, device=device, workers=workers, force=True, report=report)
+        run_stages(source, work, chosen, stages, runtime, force=True)
     return tuning

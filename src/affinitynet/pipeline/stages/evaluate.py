@@ -21,7 +21,6 @@ from affinitynet.pictures.contact_sheet import write_contact_sheet
 from affinitynet.pipeline.context import Context, load_cams
 from affinitynet.pipeline.stages.make_masks import load_walk
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
 from affinitynet.work.metrics import (
     BEST_CAM,
     CAM,
@@ -61,14 +60,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
             with lock:
                 matrices[step] = matrices.get(step, 0) + matrix
 
-    for_each_image(
-        add,
-        records,
-        total=len(records),
-        workers=context.workers,
-        report=context.report,
-        label=f"evaluate {split}",
-    )
+    context.runtime.for_each_image(f"evaluate {split}", add, records)
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
     found = {step: numbers(matrix, context.collection.classes, len(records)) for step, matrix in matrices.items()}
     return {

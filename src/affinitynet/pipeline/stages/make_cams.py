@@ -14,7 +14,7 @@ from affinitynet.records import TaggedImage
 def make_cams(context: Context) -> None:
     """Write ``cams/NAME.npz`` (classes int64 [K], scores float16 [K, H, W]) of every labelled image."""
     classifier = TagClassifier.load(context.work.weights("classifier"))
-    predictor = MaskPredictor(classifier, None, context.config, context.device)
+    predictor = MaskPredictor(classifier, None, context.config, context.runtime.device)
 
     def make(record: TaggedImage, image: np.ndarray) -> None:
         cams = predictor.cams(image, record.tags).half().cpu().numpy()

@@ -18,7 +18,7 @@ from affinitynet.records import TaggedImage
 
 def make_masks(context: Context) -> None:
     """Write ``masks/NAME.png`` of every labelled image from its kept walk."""
-    predictor = MaskPredictor(None, None, context.config, context.device)
+    predictor = MaskPredictor(None, None, context.config, context.runtime.device)
 
     def make(record: TaggedImage, image: np.ndarray) -> None:
         classes, walk = load_walk(context, record.name)
@@ -32,6 +32,6 @@ def load_walk(context: Context, name: str) -> tuple[list[int], Walk]:
     """Read an image's classes and its walked scores as float32."""
     arrays = load_arrays(context.work.artifact("walks", name))
     background, scores = (
-        torch.from_numpy(arrays[key].astype(np.float32)).to(context.device) for key in ("background", "scores")
+        torch.from_numpy(arrays[key].astype(np.float32)).to(context.runtime.device) for key in ("background", "scores")
     )
     return arrays["classes"].tolist(), Walk(tuple(arrays["alphas"].tolist()), background, scores)

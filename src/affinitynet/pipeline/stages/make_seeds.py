@@ -17,8 +17,8 @@ def make_seeds(context: Context) -> None:
 
     def make(record: TaggedImage, image: np.ndarray) -> None:
         cams = load_cams(context.work, record.name)
-        pixels = torch.from_numpy(image.copy()).to(context.device)
-        scores = confident_seeds(pixels, torch.from_numpy(cams.scores).to(context.device), alphas)
+        pixels = torch.from_numpy(image.copy()).to(context.runtime.device)
+        scores = confident_seeds(pixels, torch.from_numpy(cams.scores).to(context.runtime.device), alphas)
         low, high = scores.half().cpu().numpy()
         save_arrays(context.work.artifact("seeds", record.name), classes=cams.classes, low=low, high=high)
 

@@ -19,11 +19,11 @@ def walk_images(context: Context) -> None:
     [A, h, w], all at stride 8.
     """
     net = AffinityNet.load(context.work.weights("affinity"))
-    predictor = MaskPredictor(None, net, context.config, context.device)
+    predictor = MaskPredictor(None, net, context.config, context.runtime.device)
 
     def make(record: TaggedImage, image: np.ndarray) -> None:
         cams = load_cams(context.work, record.name)
-        walk = predictor.walk(image, torch.from_numpy(cams.scores).to(context.device))
+        walk = predictor.walk(image, torch.from_numpy(cams.scores).to(context.runtime.device))
         save_arrays(
             context.work.artifact("walks", record.name),
             classes=cams.classes,

@@ -20,7 +20,7 @@ from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
-from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
 
@@ -35,15 +35,20 @@ class AffinitySamples:
     records: tuple[TaggedImage, ...]
     work: WorkFolder
     longest_side: int | None
-    crop_size: int
+    config: AffinityConfig
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
     def __call__(self, index: int) -> Sample:
         record = self.records[index]
-        image = jitter_colours(to_tensor(reduced(load_image(record.path), self.longest_side)))
+        image = to_tensor(reduced(load_image(record.path), self.longest_side))
+        image = jitter_colours(image, self.config.jitter)
         low, high = self._seeds(record.name, image.shape[1:])
-        image, low, high = random_flip(*random_crop(self.crop_size, image, low, high))
+        image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))
         low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
         return normalise(image, self.mean, self.std), affinity_labels(low, high)
 
@@ -74,22 +79,8 @@ def _train(context: Context) -> AffinityNet:
         else:
             backbone = start_backbone(context.config)
         model = AffinityNet(backbone)
-    fit(
-        model,
-        AffinitySamples(
-            records, context.work, context.config.longest_side, config.crop_size, backbone.mean, backbone.std
-        ),
-        [record.name for record in records],
-        partial(_loss, config),
-        config,
-        seed=context.config.seed,
-        device=context.device,
-        processes=context.processes,
-        checkpoint=context.work.checkpoint("affinity"),
-        losses=context.work.losses("affinity"),
-        report=context.report,
-        label="train-affinity",
-    )
+    samples = AffinitySamples(records, context.work, context.config.longest_side, config, backbone.mean, backbone.std)
+    context.fit("affinity", model, samples, partial(_loss, config), config)
     return model
 
 

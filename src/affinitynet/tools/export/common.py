@@ -28,17 +28,17 @@ class LabelledImages:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
         masks: folder of the masks, ``NAME.png``.
-        report: shows progress.
+        progress: shows progress.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, tuple[TaggedImage, ...]]
     masks: Path
-    report: Progress
+    progress: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""
-        with self.report.bar("export", sum(map(len, self.splits.values()))) as advance:
+        with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
                     with Image.open(self.masks / f"{record.name}.png") as file:

@@ -6,13 +6,13 @@ import difflib
 from pathlib import Path
 
 from affinitynet.errors import InputError
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.formats import FORMATS
 from affinitynet.tools.finished import open_finished
 
 
-def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Progress | None = None) -> int:
+def export_masks(work: Path, target: Path, form: str, data: Path | None = None, runtime: Runtime | None = None) -> int:
     """Write the labelled images of a work folder and their masks.
 
     Args:
@@ -39,5 +39,7 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
     missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
-    FORMATS[form](LabelledImages(collection.classes, splits, folder.root / "masks", report or Progress()), target)
+    FORMATS[form](
+        LabelledImages(collection.classes, splits, folder.root / "masks", (runtime or Runtime.alone()).progress), target
+    )
     return sum(map(len, splits.values()))

@@ -13,8 +13,7 @@ import jinja2
 
 from affinitynet.files import read_json, write_text
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.tools.report.charts import loss_chart
@@ -32,14 +31,13 @@ KINDS = (
 """The layers of a card, in the order of the method."""
 
 
-def write_report(work: Path, data: Path | None = None, workers: int = 1, report: Progress | None = None) -> Path:
+def write_report(work: Path, data: Path | None = None, runtime: Runtime | None = None) -> Path:
     """Write ``report.html`` into a work folder.
 
     Args:
         work: a work folder whose ``make-masks`` has finished.
         data: the data set, where it has moved since.
-        workers: images in work at the same time.
-        report: shows progress.
+        runtime: how to compute.
 
     Returns:
         The page's path.
@@ -49,7 +47,7 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     """
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
-    cards = _cards(finished, workers, report or Progress())
+    cards = _cards(finished, runtime or Runtime.alone())
     metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
     stages = folder.records()
     page = _template().render(
@@ -78,7 +76,7 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     return path
 
 
-def _cards(finished: Finished, workers: int, report: Progress) -> list[Card]:
+def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
     folder, collection = finished.folder, finished.collection
     splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}
@@ -92,7 +90,7 @@ def _cards(finished: Finished, workers: int, report: Progress) -> list[Card]:
         split, record = pair
         found[record.name] = make_card(folder, collection, split, record, side, finished.config.masks.alpha)
 
-    for_each_image(make, present, total=len(present), workers=workers, report=report, label="report")
+    runtime.for_each_image("report", make, present)
     return [found[name] for name in sorted(found)]
 
 
