@@ -10,7 +10,7 @@ demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
 
 test: $(READY) lint  ## what CI runs: lint, types, tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
 	$(BIN)/python -m pytest -m slow

@@ -1,17 +1,44 @@
 """Every bad input of ``hostile.py`` ends as it has to, in bounded time and memory, and runs nothing."""
 
-import subprocess
-import sys
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.support.hostile import CASES, CODES, check
-from tests.support.places import ROOT
+from tests.support.hostile import CASES, CODES, Ended, check, print_table
+from tests.support.processes import server
+
+pytestmark = pytest.mark.first
+
+ALLOWED = 2 * 2**30
+
+
+def limit_memory() -> None:
+    """Let this process have 2 GB beside its libraries."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + ALLOWED, used + ALLOWED))
+
+
+def check_named(name: str, root: Path) -> Ended:
+    return check(next(case for case in CASES if case.name == name), root)
+
+
+def allocate(size: int) -> int:
+    return len(bytearray(size))
+
+
+@pytest.fixture(scope="module")
+def small_process() -> Iterator[ProcessPoolExecutor]:
+    """A process that reads the lot and may have little memory: no bomb goes off in it."""
+    with ProcessPoolExecutor(1, mp_context=server(), initializer=limit_memory) as pool:
+        yield pool
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_it_ends_as_it_has_to(case, tmp_path):
-    ended = check(case, tmp_path)
+def test_it_ends_as_it_has_to(case, small_process, tmp_path):
+    ended = small_process.submit(check_named, case.name, tmp_path).result(timeout=60)
     assert ended.code == CODES[case.end], ended.lines
     assert "Traceback" not in ended.lines
     named = [line for line in ended.lines.splitlines() if line.startswith("affinitynet: ")]
@@ -19,20 +46,18 @@ def test_it_ends_as_it_has_to(case, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"data", "work"}
 
 
+def test_a_bomb_would_go_off(small_process):
+    """The limit holds: without this, the cases would show nothing about memory."""
+    with pytest.raises(MemoryError):
+        small_process.submit(allocate, ALLOWED + 1).result(timeout=60)
+
+
 def test_there_are_sixty_kinds():
     assert len({case.name for case in CASES}) == len(CASES) >= 60
 
 
-def test_all_of_them_fit_into_little_memory():
-    """A process that may have 2 GB beside its libraries reads the lot: no bomb goes off."""
-    code = (
-        "import resource, sys, torch, affinitynet.cli, runpy\n"
-        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 2 * 2**30,) * 2)\n"
-        "sys.argv = ['hostile']\n"
-        "runpy.run_module('tests.support.hostile', run_name='__main__')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_table_names_each_and_counts_what_fails(capsys):
+    assert print_table(CASES[:2]) == 0
+    printed = capsys.readouterr()
+    assert all(f"| {case.name} | {case.end} ({CODES[case.end]}) |" in printed.out for case in CASES[:2])
+    assert "2 kinds, 0 ended otherwise" in printed.err

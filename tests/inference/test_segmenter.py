@@ -20,14 +20,7 @@ from affinitynet.ops.decision import labels_at
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter
 from affinitynet.records import TaggedImage
-from tests.support.worlds import QUICK, snapshot, tiny_world
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = tmp_path_factory.mktemp("segmenter")
-    run_pipeline(tiny_world(root / "data"), root / "work", QUICK, workers=1)
-    return root
+from tests.support.worlds import QUICK, snapshot
 
 
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "LargeFOV"])
@@ -73,8 +66,7 @@ def test_what_cannot_be_built_is_told():
         start_from(Segmenter("Unet", "resnet18", ["a"]), build_backbone("lite"))
 
 
-def test_the_network_is_checked_before_hours_are_spent(tmp_path):
-    data = tiny_world(tmp_path / "data")
+def test_the_network_is_checked_before_hours_are_spent(world, tmp_path):
     for changed, message in (
         ({"architecture": "Unett"}, "did you mean Unet"),
         ({"encoder": "resnet9000", "start": "random"}, "cannot build"),
@@ -83,7 +75,7 @@ def test_the_network_is_checked_before_hours_are_spent(tmp_path):
         config = replace(QUICK, segmenter=replace(QUICK.segmenter, **changed))
         if message:
             with pytest.raises(InputError, match=message):
-                run_pipeline(data, tmp_path / "work", config, workers=1)
+                run_pipeline(world, tmp_path / "work", config, workers=1)
         else:
             check_segmenter(config, ["a"])
     with pytest.raises(InputError, match="another network in Unet"):
@@ -98,7 +90,7 @@ def test_every_network_has_its_segmenter(network):
     check_segmenter(PipelineConfig(network=network), ["a"])
 
 
-def test_samples_keep_image_and_mask_together(finished, tmp_path):
+def test_samples_keep_image_and_mask_together(tmp_path):
     """A picture whose mask is its red channel stays so through every random change but the colours'."""
     from affinitynet.files import save_mask
     from affinitynet.work.folder import WorkFolder
@@ -142,13 +134,13 @@ def test_probabilities_are_those_of_the_network():
     assert small.predict(large).shape == (120, 300)
 
 
-def test_predict_keeps_names_and_continues(finished, tmp_path, capsys):
+def test_predict_keeps_names_and_continues(world, finished, tmp_path, capsys):
     source = tmp_path / "new"
     (source / "sub").mkdir(parents=True)
-    picture = next((finished / "data" / "images").iterdir())
+    picture = next((world / "images").iterdir())
     for name in ("a.jpg", "sub/a.jpg", "sub/b.png", "sub/b.jpg"):
         Image.open(picture).save(source / name)
-    command = ["predict", str(source), str(picture), "-o", str(tmp_path / "out"), "--model", str(finished / "work")]
+    command = ["predict", str(source), str(picture), "-o", str(tmp_path / "out"), "--model", str(finished)]
     assert main([*command, "--overlays", "--scores", "--workers", "1"]) == 0
     masks = {p.relative_to(tmp_path / "out" / "masks").as_posix() for p in (tmp_path / "out" / "masks").rglob("*.png")}
     assert masks == {"a.png", "sub/a.png", "sub/b.png.png", "sub/b.jpg.png", f"{picture.stem}.png"}
@@ -166,15 +158,15 @@ def test_predict_keeps_names_and_continues(finished, tmp_path, capsys):
     assert snapshot(tmp_path / "out" / "overlays") == before
 
 
-def test_refusals(finished, tmp_path, capsys):
+def test_refusals(world, finished, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    model = ["--model", str(finished / "work")]
+    model = ["--model", str(finished)]
     for arguments, complaint in (
         ([str(tmp_path / "absent.jpg"), *model], "no such file or folder"),
         ([str(tmp_path / "empty"), *model], "no image to label"),
-        ([str(finished / "data"), "--model", str(tmp_path)], "has no segmenter.safetensors"),
+        ([str(world), "--model", str(tmp_path)], "has no segmenter.safetensors"),
         (
-            [str(finished / "data"), "--model", str(finished / "work" / "classifier.safetensors")],
+            [str(world), "--model", str(finished / "classifier.safetensors")],
             "no segmentation network",
         ),
     ):
@@ -183,10 +175,9 @@ def test_refusals(finished, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_inference_settings_do_not_train_again(finished):
-    work = finished / "work"
+def test_inference_settings_do_not_train_again(world, work):
     before = (work / "segmenter.safetensors").stat().st_mtime_ns
     config = replace(QUICK, predict=replace(QUICK.predict, crf=True))
-    run_pipeline(finished / "data", work, config, workers=1)
+    run_pipeline(world, work, config, workers=1)
     assert (work / "segmenter.safetensors").stat().st_mtime_ns == before
     assert "segmentation network, no tags" in json.loads((work / "metrics.json").read_text())["val"]

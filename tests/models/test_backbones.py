@@ -13,7 +13,7 @@ from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.pipeline.run import run_pipeline
-from tests.support.worlds import QUICK, tiny_world
+from tests.support.worlds import QUICK
 
 
 def test_frozen_parts_stay_frozen_in_training():
@@ -65,10 +65,10 @@ def test_an_unknown_network_is_refused():
 
 
 @pytest.mark.parametrize("name", ["test_byobnet", "test_vit"])
-def test_a_timm_network_runs_the_whole_line(tmp_path, name):
+def test_a_timm_network_runs_the_whole_line(world, tmp_path, name):
     """A convolutional network and a transformer, from random weights."""
     config = replace(QUICK, network=f"timm:{name}", weights="random")
-    metrics = run_pipeline(tiny_world(tmp_path / "data"), tmp_path / "work", config, workers=1)
+    metrics = run_pipeline(world, tmp_path / "work", config, workers=1)
     assert list(metrics) == ["train", "val"]
     predictor = MaskPredictor.from_work(tmp_path / "work")
     assert predictor.classifier.backbone.name == name

@@ -10,6 +10,8 @@ from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from tests.support.worlds import QUICK, plain_folder
 
+pytestmark = pytest.mark.first
+
 MANY = ";".join(f"class {i}" for i in range(250))
 
 

@@ -15,17 +15,17 @@ from affinitynet.ops.decision import decide, enlarge
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.report.report import write_report
 from affinitynet.tools.tune import tune_masks
-from tests.support.worlds import QUICK, tiny_world
+from tests.support.worlds import QUICK
 
 SIDE = 64
 CONFIG = replace(QUICK, longest_side=SIDE)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("large")
-    metrics = run_pipeline(tiny_world(root / "data"), root / "work", CONFIG, workers=1)
-    return root / "data", root / "work", metrics
+def made(world, tmp_path_factory):
+    work = tmp_path_factory.mktemp("large") / "work"
+    metrics = run_pipeline(world, work, CONFIG, workers=1)
+    return world, work, metrics
 
 
 def test_artifacts_are_small_and_masks_large(made):

@@ -16,20 +16,9 @@ from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.table import STAGES
 from affinitynet.work.folder import WorkFolder
-from tests.support.worlds import QUICK, copied, plain_folder, snapshot, tiny_world
+from tests.support.worlds import QUICK, copied, plain_folder, snapshot
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return tiny_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def finished(world, tmp_path_factory):
-    """A work folder in which every stage has run."""
-    work = tmp_path_factory.mktemp("work") / "w"
-    run_pipeline(world, work, QUICK, workers=1)
-    return work
+pytestmark = pytest.mark.first
 
 
 def test_the_work_folder_keeps_the_contract(finished):

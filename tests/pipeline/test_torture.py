@@ -1,14 +1,13 @@
 """The short form of ``make torture``: a few kills at random moments."""
 
-import subprocess
-import sys
+import pytest
 
-from tests.support.places import ROOT
+from tests.support.torture import Count, torture
+
+pytestmark = pytest.mark.first
 
 
-def test_killed_and_continued_equals_never_killed():
-    command = [sys.executable, "-m", "tests.support.torture", "--kills", "5"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 kills" in done.stdout
-    assert "0 artifacts differ, 0 runs failed" in done.stdout
+def test_killed_and_continued_equals_never_killed(tmp_path):
+    count = torture(tmp_path, kills=5, seed=0)
+    assert count == Count(kills=5, finished=count.finished, differences=0, failures=0)
+    assert count.finished >= 1

@@ -1,4 +1,4 @@
-"""Two and three processes give what one gives (torchrun with gloo, on CPUs)."""
+"""Two and three processes give what one gives (gloo, on CPUs): forked as torchrun starts them, and once by torchrun."""
 
 import csv
 import os
@@ -16,11 +16,13 @@ from safetensors.torch import load_file
 
 from affinitynet.config.config_file import to_dict
 from affinitynet.files import load_arrays, read_json, write_json
-from affinitynet.pipeline.run import run_pipeline
-from tests.support.worlds import QUICK, tiny_world
+from tests.support.processes import launch
+from tests.support.worlds import QUICK, copied
+
+pytestmark = pytest.mark.first
 
 
-def launch(count: int, *arguments: object) -> subprocess.CompletedProcess:
+def started_by_torchrun(count: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -28,33 +30,23 @@ def launch(count: int, *arguments: object) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("processes")
-    run_pipeline(tiny_world(root / "data"), root / "work", QUICK, workers=1)
-    (root / "config.yaml").write_text(yaml.safe_dump(to_dict(QUICK)))
-    return root
-
-
 LABELLING = {"cams": "make-cams", "seeds": "make-seeds", "walks": "random-walk", "masks": "make-masks"}
 
 
 @pytest.mark.parametrize("count", [3])
-def test_labels_are_those_of_one_process(finished, tmp_path, count):
-    work = tmp_path / "work"
-    shutil.copytree(finished / "work", work)
+def test_labels_are_those_of_one_process(world, finished, work, tmp_path, count):
     records = read_json(work / "stages.json")
     for kind, stage in LABELLING.items():
         shutil.rmtree(work / kind)
         records.pop(stage)
     write_json(work / "stages.json", records)
-    done = launch(count, "-m", "affinitynet", "run", "--data", finished / "data", "--work", work, "--workers", 1)
-    assert done.returncode == 0, done.stderr
+    done = launch(count, ["run", "--data", world, "--work", work, "--workers", 1], tmp_path / "stderr")
+    assert done.codes == (0,) * count, done.stderr
     for kind in LABELLING:
-        expected = sorted(path for path in (finished / "work" / kind).rglob("*") if path.is_file())
+        expected = sorted(path for path in (finished / kind).rglob("*") if path.is_file())
         assert expected
         for path in expected:
-            found = work / kind / path.relative_to(finished / "work" / kind)
+            found = work / kind / path.relative_to(finished / kind)
             if path.suffix == ".npz":
                 one, many = load_arrays(path), load_arrays(found)
                 assert all(np.array_equal(one[key], many[key]) for key in one)
@@ -65,16 +57,16 @@ def test_labels_are_those_of_one_process(finished, tmp_path, count):
 
 
 @pytest.mark.parametrize("count", [3])
-def test_training_is_that_of_one_process(finished, tmp_path, count):
+def test_training_is_that_of_one_process(world, finished, tmp_path, count):
     """AffinityNet has no dropout, so that only rounding is left: five steps, batches of 4 that 3 do not divide."""
     config = replace(QUICK, affinity=replace(QUICK.affinity, epochs=5, batch_size=4))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_dict(config)))
     for work in ("one", "many"):
-        shutil.copytree(finished / "work", tmp_path / work)
-        command = ["-m", "affinitynet", "train-affinity", "--data", finished / "data", "--work", tmp_path / work]
+        copied(finished, tmp_path / work)
+        command = ["train-affinity", "--data", world, "--work", tmp_path / work]
         command += ["--config", tmp_path / "config.yaml", "--force", "--workers", 1]
-        done = launch(count if work == "many" else 1, *command)
-        assert done.returncode == 0, done.stderr
+        done = launch(count if work == "many" else 1, command, tmp_path / f"stderr-{work}")
+        assert set(done.codes) == {0}, done.stderr
     one, many = (losses(tmp_path / work / "losses" / "affinity.csv") for work in ("one", "many"))
     assert len(one) == 5
     assert [row[:3] for row in one] == [row[:3] for row in many]
@@ -84,12 +76,13 @@ def test_training_is_that_of_one_process(finished, tmp_path, count):
         torch.testing.assert_close(many[key], value, rtol=1e-3, atol=1e-5)
 
 
-def test_the_whole_line_runs_on_two(finished, tmp_path):
+def test_the_whole_line_runs_on_two(world, finished, tmp_path):
     work = tmp_path / "work"
-    config = ["--config", finished / "config.yaml"]
-    done = launch(2, "-m", "affinitynet", "run", "--data", finished / "data", "--work", work, *config, "--workers", 1)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_dict(QUICK)))
+    config = ["--config", tmp_path / "config.yaml"]
+    done = started_by_torchrun(2, "-m", "affinitynet", "run", "--data", world, "--work", work, *config, "--workers", 1)
     assert done.returncode == 0, done.stderr
-    assert read_json(work / "metrics.json").keys() == read_json(finished / "work" / "metrics.json").keys()
+    assert read_json(work / "metrics.json").keys() == read_json(finished / "metrics.json").keys()
     assert not list(work.glob("*.checkpoint.safetensors"))
 
 
@@ -99,7 +92,7 @@ def losses(path: Path) -> list[tuple[float, ...]]:
 
 
 def test_a_mistake_ends_all_processes(finished, tmp_path):
-    done = launch(2, "-m", "affinitynet", "run", "--data", tmp_path / "none", "--work", tmp_path / "work")
-    assert done.returncode != 0
+    done = launch(2, ["run", "--data", tmp_path / "none", "--work", tmp_path / "work"], tmp_path / "stderr")
+    assert done.codes == (2, 2)
     assert "no such folder" in done.stderr
     assert not (tmp_path / "work").exists()

@@ -15,7 +15,7 @@ import struct
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -326,16 +326,21 @@ def check(case: Case, root: Path) -> Ended:
     return Ended(code, errors.getvalue())
 
 
-if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+def print_table(cases: Sequence[Case]) -> int:
+    """Print how each case ended; return how many ended otherwise than they should."""
     print("| input | ends | what is said |\n|---|---|---|")
     failures = 0
-    for case in CASES:
+    for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             ended = check(case, Path(folder))
             named = [line for line in ended.lines.splitlines() if line.startswith("affinitynet: ")]
             said = named[0].removeprefix("affinitynet: ").replace(f"{folder}/data", "DATA") if named else ""
         failures += ended.code != CODES[case.end]
         print(f"| {case.name} | {case.end} ({ended.code}) | {said.replace('|', '&#124;')} |")
-    print(f"\n{len(CASES)} kinds, {failures} ended otherwise than they should", file=sys.stderr)
-    raise SystemExit(bool(failures))
+    print(f"\n{len(cases)} kinds, {failures} ended otherwise than they should", file=sys.stderr)
+    return failures
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    raise SystemExit(bool(print_table(CASES)))

@@ -8,7 +8,6 @@ Part of ``make torture``; ``test_torture.py`` is its short form.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import random
 import shutil
@@ -16,13 +15,13 @@ import signal
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-import torch
 
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.training import loop
+from tests.support.processes import started
 from tests.support.worlds import QUICK, snapshot, tiny_world
 
 VOLATILE = ("log.txt", "stages.json", ".lock")  # times, and a lock that a killed run leaves open
@@ -47,16 +46,14 @@ class Count:
 
 def torture(folder: Path, kills: int, seed: int) -> Count:
     """Kill runs until ``kills`` are reached, continuing each to its end."""
-    context = multiprocessing.get_context("fork")  # the children need not import anything anew
-    loop.CHECKPOINT_STEPS = 2
     data = tiny_world(folder / "data")
+    _await(started(time.monotonic))  # starts the server, which is not to be timed
     start = time.monotonic()
-    _await(context.Process(target=_run, args=(data, folder / "whole")))
+    _await(started(_run, data, folder / "whole"))
     whole, seconds = _artifacts(folder / "whole"), time.monotonic() - start
     draw, count = random.Random(seed), Count()
     while count.kills < kills:
-        child = context.Process(target=_run, args=(data, folder / "killed"))
-        child.start()
+        child = started(_run, data, folder / "killed")
         child.join(draw.uniform(0, seconds / 2))
         if child.is_alive():
             os.kill(child.pid or 0, signal.SIGKILL)
@@ -67,7 +64,7 @@ def torture(folder: Path, kills: int, seed: int) -> Count:
             shutil.rmtree(folder / "killed")
         if child.exitcode == 0 or count.kills == kills:
             if child.exitcode:
-                _await(context.Process(target=_run, args=(data, folder / "killed")))
+                _await(started(_run, data, folder / "killed"))
             found = _artifacts(folder / "killed")
             count.finished += 1
             different = [name for name in sorted(found.keys() | whole.keys()) if found.get(name) != whole.get(name)]
@@ -78,7 +75,7 @@ def torture(folder: Path, kills: int, seed: int) -> Count:
 
 
 def _run(data: Path, work: Path) -> None:
-    torch.set_num_threads(1)
+    loop.CHECKPOINT_STEPS = 2
     try:
         run_pipeline(data, work, CONFIG, workers=1)
     except InputError as error:
@@ -86,8 +83,7 @@ def _run(data: Path, work: Path) -> None:
         os._exit(3)
 
 
-def _await(child: multiprocessing.process.BaseProcess) -> None:
-    child.start()
+def _await(child: BaseProcess) -> None:
     child.join()
     if child.exitcode:
         raise SystemExit("the run that nobody killed failed")

@@ -70,6 +70,12 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file below a folder, locks left aside."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith(".lock")]
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+
 def copied(source: Path, target: Path) -> Path:
     """Copy a folder and return the copy."""
     return Path(shutil.copytree(source, target))

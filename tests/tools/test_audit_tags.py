@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from affinitynet.cli import main
-from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.audit_tags import suspect
-from tests.support.worlds import QUICK, tiny_world
 
 
 def test_planted_errors_come_first():
@@ -35,9 +33,7 @@ def test_classes_that_tell_nothing_are_left_out():
     assert suspect(probability, np.array([[True, False], [True, False]]), ["a", "b"], ["x", "y"]) == []
 
 
-def test_the_command_lists_and_writes(tmp_path, capsys):
-    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
-    run_pipeline(data, work, QUICK, stages=["train-classifier"], workers=1)
+def test_the_command_lists_and_writes(work, capsys):
     assert main(["audit-tags", "--work", str(work), "--top", "3", "--workers", "1"]) == 0
     out = capsys.readouterr().out
     with (work / "audit.csv").open() as file:

@@ -11,12 +11,6 @@ from affinitynet.cli import main
 from affinitynet.data.collection import open_collection
 from affinitynet.errors import InputError
 from affinitynet.tools.evaluate_masks import measure_masks
-from tests.support.worlds import tiny_world
-
-
-@pytest.fixture
-def world(tmp_path):
-    return tiny_world(tmp_path / "data")
 
 
 def noisy_masks(world, folder, split="val"):

@@ -10,20 +10,17 @@ from PIL import Image, ImageDraw
 
 from affinitynet.cli import main
 from affinitynet.data.drawn_world import CLASSES
-from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.export.formats import outlines
-from tests.support.worlds import QUICK, tiny_world
+from tests.support.worlds import copied
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work(world, finished, tmp_path_factory):
     """A finished work folder, whose masks are the exact ones: there is more to see in them."""
-    root = tmp_path_factory.mktemp("export")
-    data = tiny_world(root / "data")
-    run_pipeline(data, root / "work", QUICK, workers=1)
-    for mask in (data / "masks").iterdir():
-        (root / "work" / "masks" / mask.name).write_bytes(mask.read_bytes())
-    return root / "work"
+    work = copied(finished, tmp_path_factory.mktemp("export") / "work")
+    for mask in (world / "masks").iterdir():
+        (work / "masks" / mask.name).write_bytes(mask.read_bytes())
+    return work
 
 
 def exported(work: Path, form: str, out: Path) -> Path:

@@ -10,17 +10,16 @@ import pytest
 from affinitynet.cli import main
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.report.charts import loss_chart
-from tests.support.worlds import QUICK, plain_folder, tiny_world
+from tests.support.worlds import QUICK, copied, plain_folder
 
 ODD = '</script><img src=x onerror="alert(1)">'
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("report")
-    run_pipeline(tiny_world(root / "data"), root / "work", QUICK, workers=1)
-    assert main(["report", "--work", str(root / "work"), "--workers", "1"]) == 0
-    return root / "work" / "report.html"
+def page(finished, tmp_path_factory) -> Path:
+    work = copied(finished, tmp_path_factory.mktemp("report") / "work")
+    assert main(["report", "--work", str(work), "--workers", "1"]) == 0
+    return work / "report.html"
 
 
 def cards(text: str) -> dict:

@@ -13,44 +13,32 @@ from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.tune import Setting, tune_masks
-from tests.support.worlds import QUICK, tiny_world
+from tests.support.worlds import QUICK
 
+MEASURED = ["random-walk", "make-masks", "evaluate"]
 ONE = Runtime.alone("cpu", workers=1)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tune")
-    run_pipeline(tiny_world(root / "data"), root / "work", QUICK, workers=1)
-    return root
-
-
-@pytest.fixture
-def work(finished, tmp_path):
-    shutil.copytree(finished / "work", tmp_path / "work")
-    return tmp_path / "work"
-
-
-def measured(root, work, split):
+def measured(work, split):
     return json.loads((work / "metrics.json").read_text())[split]["random walk"]["miou"]
 
 
-def test_its_numbers_are_those_of_a_run(finished, work):
+def test_its_numbers_are_those_of_a_run(world, work):
     tuning = tune_masks(work, split="val", betas=[2], steps=[4, 16], runtime=ONE)
     assert set(tuning.miou) == {Setting(b, t, a) for b, t in ((8, 16), (2, 4), (2, 16)) for a in (4, 8)}
     assert tuning.present == Setting(8, 16, 8)
     assert tuning.images == 2
     for setting, miou in tuning.miou.items():
         config = setting.applied_to(QUICK)
-        run_pipeline(finished / "data", work, config, workers=1, force=True)
-        assert measured(finished, work, "val") == pytest.approx(miou, abs=2e-3)  # kept walks are float16
+        run_pipeline(world, work, config, stages=MEASURED, workers=1, force=True)
+        assert measured(work, "val") == pytest.approx(miou, abs=2e-3)  # kept walks are float16
 
 
-def test_its_choice_is_kept(finished, work):
+def test_its_choice_is_kept(work):
     tuning = tune_masks(work, split="train", betas=[1, 8], steps=[1, 16], runtime=ONE)
     config = read_config(work / "config.yaml", PipelineConfig())
     assert tuning.best.applied_to(config) == config
-    assert measured(finished, work, "train") == pytest.approx(tuning.miou[tuning.best], abs=2e-3)
+    assert measured(work, "train") == pytest.approx(tuning.miou[tuning.best], abs=2e-3)
     assert 0 <= tuning.better <= 1
     assert tuning.gain[0] <= tuning.gain[1]
     again = tune_masks(work, split="train", runtime=ONE)
@@ -65,8 +53,8 @@ def test_the_command_shows_a_table_and_a_verdict(work, capsys):
     assert "present setting" in said or "resampled" in said
 
 
-def test_a_world_without_masks_is_told(finished, work, tmp_path):
-    data = shutil.copytree(finished / "data", tmp_path / "data")
+def test_a_world_without_masks_is_told(world, work, tmp_path):
+    data = shutil.copytree(world, tmp_path / "data")
     shutil.rmtree(data / "masks")
     with pytest.raises(InputError, match="no ground-truth masks to tune on"):
         tune_masks(work, data=data)
@@ -76,8 +64,8 @@ def test_a_world_without_masks_is_told(finished, work, tmp_path):
         tune_masks(work, split="nowhere")
 
 
-def test_a_threshold_gives_way_to_the_best_alpha(finished, work):
+def test_a_threshold_gives_way_to_the_best_alpha(world, work):
     config = replace(QUICK, masks=replace(QUICK.masks, threshold=0.3))
-    run_pipeline(finished / "data", work, config, stages=["make-masks"], workers=1)
+    run_pipeline(world, work, config, stages=["make-masks"], workers=1)
     tune_masks(work, runtime=ONE)
     assert read_config(work / "config.yaml", PipelineConfig()).masks.threshold is None
