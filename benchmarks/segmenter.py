@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import show, table
 from PIL import Image
 from rich.table import Table
 from torch import Tensor
@@ -32,16 +31,17 @@ from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.stages.train_segmenter import train_segmenter
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import keep_freed_memory
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.folder import WorkFolder
+from benchmarks.common import show, table
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--drawn", default="train")
     parser.add_argument("--split", default="val")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     keep_freed_memory()  # as the commands do
     work = WorkFolder(arguments.work)
     config = read_config(work.config_file, PipelineConfig())
@@ -72,8 +72,16 @@ def _train_on_drawn(
     for record in collection.split(split):
         save_mask(own.artifact("masks", record.name), collection.mask(record))
     settings = replace(config, segmenter=replace(config.segmenter, epochs=epochs))
-    cpu, threads = torch.device("cpu"), torch.get_num_threads()
-    train_segmenter(Context(collection, own, settings, cpu, Progress(), split, (), threads))
+    train_segmenter(
+        Context(
+            collection=collection,
+            unchecked=collection,
+            work=own,
+            config=settings,
+            split=split,
+            runtime=Runtime.alone("cpu"),
+        )
+    )
 
 
 def _row(
