@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.runtime.memory import keep_freed_memory
-from benchmarks.common import paired_seconds, photograph, show, table
+from benchmarks.common import Call, paired_seconds, photograph, show, table
 
 SIZE = (375, 500)
 TOY = (48, 64)
@@ -64,10 +65,10 @@ def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -
         plain = classifier(network).to(device)
         scales = preset(network).cams.scales
         exact, half = ours(network, "float32", device), ours(network, "bfloat16", device)
-        calls = {
-            "plain": lambda m=plain, s=scales: plain_loop(m, image, s, device),
-            "float32": lambda p=exact: p.cams(image, CLASSES),
-            "bfloat16": lambda p=half: p.cams(image, CLASSES),
+        calls: dict[str, Call] = {
+            "plain": partial(plain_loop, plain, image, scales, device),
+            "float32": partial(exact.cams, image, CLASSES),
+            "bfloat16": partial(half.cams, image, CLASSES),
         }
         same = agreement(half.cams(image, CLASSES), plain_loop(plain, image, scales, device))
         seconds = paired_seconds(calls, repeats, device)

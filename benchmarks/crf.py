@@ -9,6 +9,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -140,7 +141,7 @@ def gpu(path: str | None, sizes: Sequence[Size], repeats: int) -> None:
         expected = ours(image, scores)
         image, scores = image.cuda(), scores.cuda()
         torch.cuda.reset_peak_memory_stats()
-        seconds = paired_seconds({"ours": lambda i=image, s=scores: ours(i, s)}, repeats, "cuda")["ours"]
+        seconds = paired_seconds({"ours": partial(ours, image, scores)}, repeats, "cuda")["ours"]
         same = (ours(image, scores).cpu().argmax(1) == expected.argmax(1)).double().mean()
         made.add_row(
             f"{width}x{height}",

@@ -47,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = read_config(work.config_file, PipelineConfig())
     collection = open_collection(Path(stored_data(work.config_file) or ""), config.classes)
     drawn, measured = collection.split(arguments.drawn), collection.split(arguments.split)
-    steps = config.segmenter.epochs * (len(collection.split(config.split)) // config.segmenter.batch_size)
-    epochs = round(steps / (len(drawn) // config.segmenter.batch_size))
+    split, batch = config.split or collection.default_split, config.segmenter.batch_size
+    steps = config.segmenter.epochs * (len(collection.split(split)) // batch)
+    epochs = round(steps / (len(drawn) // batch))
     result = table("Segmentation network", f"mIoU on {arguments.split} ({len(measured)} images)", "%")
     _row(result, "the walk's masks, with tags", collection, measured, lambda r: _read(work.artifact("masks", r.name)))
     ours = SegmentationPredictor.load(arguments.work)
-    label = f"network on the walk's masks of {config.split}, no tags"
+    label = f"network on the walk's masks of {split}, no tags"
     tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_image(r.path)))
     with tempfile.TemporaryDirectory() as folder:
         _train_on_drawn(WorkFolder(Path(folder)), work, collection, config, arguments.drawn, epochs)

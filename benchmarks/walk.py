@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -80,7 +81,7 @@ def compare(small: Size, larger: Sequence[Size], device: str, repeats: int, coun
         )
     for height, width in larger:
         scores, affinity = (t.to(device) for t in problem(height, width))
-        fast = paired_seconds({"ours": lambda s=scores, a=affinity: ours(s, a)}, 3, device)["ours"]
+        fast = paired_seconds({"ours": partial(ours, scores, affinity)}, 3, device)["ours"]
         made.add_row(f"{width}x{height}", f"{counts[-1]}", f"{1e3 * fast:.0f}", gigabytes_of_dense(height, width))
     show(made)
 

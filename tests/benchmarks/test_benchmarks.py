@@ -33,8 +33,8 @@ def test_each_is_run_here():
 
 def test_affinity(printed):
     out = printed(affinity, "--toy", "--repeats", 1)
-    difference = float(re.search(r"gradients differ by ([\d.e+-]+)", re.sub(r"\s+", " ", out))[1])
-    assert difference < 1e-4
+    (difference,) = re.findall(r"gradients differ by ([\d.e+-]+)", re.sub(r"\s+", " ", out))
+    assert float(difference) < 1e-4
     assert "peak memory of one step" in out
 
 
@@ -60,5 +60,5 @@ def test_walk(printed):
 def test_segmenter(printed, finished):
     out = printed(segmenter, "--work", finished)
     assert "same network on the 4 drawn masks of train, 1 epochs" in out
-    ratio = float(re.search(r"ratio of tags to drawn masks +│ +([\d.]+)", out)[1])
-    assert 0 < ratio < 1000
+    (ratio,) = re.findall(r"ratio of tags to drawn masks +│ +([\d.]+)", out)
+    assert 0 < float(ratio) < 1000

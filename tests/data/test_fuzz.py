@@ -1,17 +1,16 @@
 """The short form of ``fuzz.py``: every reader reads or refuses what was damaged at random."""
 
 import random
-from pathlib import Path
 
 import pytest
 
-from tests.support.fuzz import damaged, fuzz, readers
+from tests.support.fuzz import Reader, damaged, fuzz, readers
 
 INPUTS = 300
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory) -> Path:
+def known(tmp_path_factory) -> dict[str, Reader]:
     return readers(tmp_path_factory.mktemp("fuzz"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_the_papers_networks_have_the_papers_head(network):
         model = Segmenter("LargeFOV", network, [f"class {i}" for i in range(20)])
         assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 21, 64, 64)
     if network == "vgg16":
-        assert model.encoder.fc6.dilation == (12, 12)
+        encoder: Any = model.encoder
+        assert encoder.fc6.dilation == (12, 12)
 
 
 @pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "LargeFOV"])
@@ -67,11 +69,12 @@ def test_what_cannot_be_built_is_told():
 
 
 def test_the_network_is_checked_before_hours_are_spent(world, tmp_path):
-    for changed, message in (
+    cases: list[tuple[dict[str, Any], str | None]] = [
         ({"architecture": "Unett"}, "did you mean Unet"),
         ({"encoder": "resnet9000", "start": "random"}, "cannot build"),
         ({"encoder": "vgg16", "architecture": "Unet", "start": "imagenet"}, None),
-    ):
+    ]
+    for changed, message in cases:
         config = replace(QUICK, segmenter=replace(QUICK.segmenter, **changed))
         if message:
             with pytest.raises(InputError, match=message):

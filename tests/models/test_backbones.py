@@ -71,6 +71,7 @@ def test_a_timm_network_runs_the_whole_line(world, tmp_path, name):
     metrics = run_pipeline(world, tmp_path / "work", config, workers=1)
     assert list(metrics) == ["train", "val"]
     predictor = MaskPredictor.from_work(tmp_path / "work")
+    assert predictor.classifier is not None
     assert predictor.classifier.backbone.name == name
     assert predictor.predict(np.zeros((50, 70, 3), np.uint8), ["dots"]).mask.shape == (50, 70)
 

@@ -4,6 +4,7 @@ import pickle
 import random
 import struct
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,7 +303,7 @@ def test_torchvisions_vgg16_sees_the_same_picture():
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)
     model = torchvision.models.vgg16(weights=None).eval()
-    backbone = build_backbone("vgg16").eval()
+    backbone: Any = build_backbone("vgg16").eval()
     state = from_torchvision_vgg16(model.state_dict())
     backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")})
     image = torch.rand(1, 3, 64, 64)

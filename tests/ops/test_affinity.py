@@ -17,6 +17,7 @@ from tests.support import reference
 from tests.support.places import SHARED
 
 BORDERS = ("original", "full")
+OTHER_PAIRS = (torch.ones(1, 2, 3, 4).bool(),) * 3
 
 
 def features_and_labels(size=(7, 11), batch=2):
@@ -79,6 +80,7 @@ def test_small_maps_have_no_pairs_under_the_original_rule():
     loss = affinity_loss(affinity, *labels)
     loss.backward()
     assert loss == 0
+    assert features.grad is not None
     assert (features.grad == 0).all()
     assert pair_affinity(torch.rand(1, 3, 1, 1), border="full").sum() == 0
 
@@ -91,6 +93,7 @@ def test_constant_features_are_all_alike_and_finite():
     loss.backward()
     assert (affinity == 1).all()
     assert loss.isfinite()
+    assert features.grad is not None
     assert features.grad.isfinite().all()
 
 
@@ -100,6 +103,7 @@ def test_half_precision_features_are_computed_in_float32():
     assert affinity.dtype == torch.float32
     assert torch.equal(affinity, pair_affinity(features.float()))
     affinity.sum().backward()
+    assert features.grad is not None
     assert features.grad.dtype == torch.bfloat16
 
 
@@ -115,10 +119,10 @@ def test_labels_equal_the_twin():
     [
         (lambda: pair_offsets(0), "radius"),
         (lambda: pair_affinity(torch.rand(3, 8, 8)), "batch axis"),
-        (lambda: pair_affinity(torch.rand(1, 3, 8, 8), border="none"), "border"),
+        (lambda: pair_affinity(torch.rand(1, 3, 8, 8), border="none"), "border"),  # type: ignore[arg-type]
         (lambda: pair_labels(torch.zeros(8, 8, dtype=torch.long)), "labels"),
         (lambda: affinity_labels(torch.rand(2, 4, 4), torch.rand(3, 4, 4)), "low and high"),
-        (lambda: affinity_loss(torch.rand(1, 2, 3, 3), *[torch.ones(1, 2, 3, 4).bool()] * 3), "same radius"),
+        (lambda: affinity_loss(torch.rand(1, 2, 3, 3), *OTHER_PAIRS), "same radius"),
     ],
 )
 def test_refuses_what_does_not_fit(call, cure):

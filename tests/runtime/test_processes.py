@@ -63,7 +63,7 @@ def test_training_is_that_of_one_process(world, finished, tmp_path, count):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_dict(config)))
     for work in ("one", "many"):
         copied(finished, tmp_path / work)
-        command = ["train-affinity", "--data", world, "--work", tmp_path / work]
+        command: list[object] = ["train-affinity", "--data", world, "--work", tmp_path / work]
         command += ["--config", tmp_path / "config.yaml", "--force", "--workers", 1]
         done = launch(count if work == "many" else 1, command, tmp_path / f"stderr-{work}")
         assert set(done.codes) == {0}, done.stderr
@@ -71,9 +71,9 @@ def test_training_is_that_of_one_process(world, finished, tmp_path, count):
     assert len(one) == 5
     assert [row[:3] for row in one] == [row[:3] for row in many]
     np.testing.assert_allclose([row[3] for row in many], [row[3] for row in one], rtol=1e-4)
-    one, many = (load_file(tmp_path / work / "affinity.safetensors") for work in ("one", "many"))
-    for key, value in one.items():
-        torch.testing.assert_close(many[key], value, rtol=1e-3, atol=1e-5)
+    weights, shared = (load_file(tmp_path / work / "affinity.safetensors") for work in ("one", "many"))
+    for key, value in weights.items():
+        torch.testing.assert_close(shared[key], value, rtol=1e-3, atol=1e-5)
 
 
 def test_the_whole_line_runs_on_two(world, finished, tmp_path):

@@ -6,8 +6,6 @@ Part of ``make torture``; ``test_fuzz.py`` is its short form. Every input is a g
 changed, cut, doubled or replaced by numbers and words that break things.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing
@@ -18,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,7 +167,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     return {reader.name: reader for reader in found}
 
 
-def fuzz(name: str, inputs: int, seed: int) -> dict[str, object]:
+def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
     """Give a reader damaged files; return how they ended, and the errors that were no lines to read."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -70,7 +71,7 @@ def add_rows(root: Path, *rows: str) -> None:
         file.write("\n".join(rows) + "\n")
 
 
-def picture(mode: str = "RGB", size: tuple[int, int] = (40, 32), form: str = "PNG", **options: object) -> bytes:
+def picture(mode: str = "RGB", size: tuple[int, int] = (40, 32), form: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     noise = Image.effect_noise(size, 80)
     (noise if mode == "L" else noise.convert(mode)).save(file, form, **options)
@@ -134,6 +135,16 @@ def sparse(name: str, size: int) -> Callable[[Path], object]:
     return spoil
 
 
+def replaced(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Put something else that is no file in an image's place."""
+
+    def spoil(root: Path) -> None:
+        (root / "f.png").unlink()
+        make(root / "f.png")
+
+    return spoil
+
+
 def linked(target: str) -> Callable[[Path], object]:
     def spoil(root: Path) -> None:
         (root / "f.png").unlink()
@@ -157,7 +168,7 @@ LAUGHS = "".join(f'<!ENTITY l{i + 1} "{f"&l{i};" * 10}">' for i in range(9))
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 32\n%%EndComments\n(/etc/passwd) (r) file\nshowpage\n"
 OBJECT = "<annotation><object><name>{}</name></object></annotation>"
 TIFF_LOOP = b"II*\0\x08\0\0\0\x01\0\0\x01\x03\0\x01\0\0\0\x01\0\0\0\x08\0\0\0"  # its directory names itself as the next
-TWO_FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (40, 32), "red")]}
+TWO_FRAMES: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (40, 32), "red")]}
 
 CASES = [
     Case("image: empty file", image(b""), GOES_ON, "f.png"),
@@ -193,13 +204,13 @@ CASES = [
     Case("image: SVG under the name of a PNG", image(b'<svg xmlns="http://www.w3.org/2000/svg"/>'), GOES_ON, "f.png"),
     Case(
         "image: a folder of that name",
-        lambda root: ((root / "f.png").unlink(), (root / "f.png").mkdir()),
+        replaced(Path.mkdir),
         GOES_ON,
         "f.png",
     ),
     Case("image: link to nothing", linked("absent.png"), GOES_ON, "f.png"),
     Case("image: link to itself", linked("f.png"), GOES_ON, "f.png"),
-    Case("image: a named pipe", lambda root: ((root / "f.png").unlink(), os.mkfifo(root / "f.png")), GOES_ON, "f.png"),
+    Case("image: a named pipe", replaced(os.mkfifo), GOES_ON, "f.png"),
     Case("image: link to a device without end", linked("/dev/zero"), GOES_ON, "f.png"),
     Case("image: JPEG under the name of a PNG", image(lambda: picture(form="JPEG")), READ),
     Case("image: CMYK", image(lambda: picture("CMYK", form="JPEG"), "f.jpg"), READ),

@@ -1,5 +1,7 @@
 """Slow, plain float64 NumPy twins of the ops. They import nothing from the package: that is their worth."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # ---- maps ------------------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ def crf_features(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return place / 3, np.concatenate([place / 80, image.reshape(-1, 3) / 13], 1)
 
 
-def mean_field(scores: np.ndarray, kernels: list[tuple[float, np.ndarray]], iterations: int) -> np.ndarray:
+def mean_field(scores: np.ndarray, kernels: Sequence[tuple[float, np.ndarray]], iterations: int) -> np.ndarray:
     """Mean-field marginals [L, N] of scores [L, N]; kernels are (Potts weight, matrix [N, N])."""
     unary = -np.log(np.clip(scores, 1e-5, 1))
     norms = [1 / np.sqrt(kernel.sum(1) + 1e-20) for _, kernel in kernels]
@@ -159,7 +161,7 @@ def affinity_loss(features: np.ndarray, labels: np.ndarray, radius: int, border:
     """The loss of a batch of features [B, C, H, W] with labels [B, H, W]."""
     losses: dict[str, list[float]] = {"background": [], "foreground": [], "negative": []}
     for image, label in zip(features, labels, strict=True):
-        for _, source, target in pairs(*label.shape, radius, border):
+        for _, source, target in pairs(label.shape[0], label.shape[1], radius, border):
             a, one, other = affinity(image, source, target), label[source], label[target]
             if 255 in (one, other):
                 continue

@@ -23,7 +23,8 @@ def page(finished, tmp_path_factory) -> Path:
 
 
 def cards(text: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="cards">(.*?)</script>', text, re.S)[1])
+    (found,) = re.findall(r'<script type="application/json" id="cards">(.*?)</script>', text, re.S)
+    return json.loads(found)
 
 
 def test_it_holds_everything_itself(page):

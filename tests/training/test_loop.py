@@ -46,7 +46,7 @@ class Toy(nn.Module):
 class Samples:
     """Images to train on: a function that makes them, and their names."""
 
-    make: Callable
+    make: Callable[[int], tuple[torch.Tensor, ...]]
     names: list[str]
 
     def __call__(self, index):
@@ -208,12 +208,16 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
-    samples = RandomSamples(sample, seed=1)
-    first = samples[0, 3][0].clone()
+    def drawn(seed, epoch, index):
+        made = RandomSamples(Samples(sample, NAMES), seed)[epoch, index]
+        assert not isinstance(made, InputError)
+        return made[0]
+
+    first = drawn(1, 0, 3).clone()
     torch.rand(5)
-    assert torch.equal(samples[0, 3][0], first)
-    assert not torch.equal(samples[1, 3][0], first)
-    assert not torch.equal(RandomSamples(sample, seed=2)[0, 3][0], first)
+    assert torch.equal(drawn(1, 0, 3), first)
+    assert not torch.equal(drawn(1, 1, 3), first)
+    assert not torch.equal(drawn(2, 0, 3), first)
 
 
 def test_every_epoch_sees_an_image_at_most_once_in_a_new_order():
