@@ -78,7 +78,7 @@ def _train_on_drawn(
             work=own,
             config=settings,
             split=split,
-            runtime=Runtime.alone("cpu"),
+            runtime=Runtime("cpu"),
         )
     )
 

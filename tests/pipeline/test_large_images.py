@@ -43,7 +43,7 @@ def test_artifacts_are_small_and_masks_large(made):
 def test_all_that_follows_takes_them(made):
     _, work, metrics = made
     assert {step for steps in metrics.values() for step in steps} >= {"random walk"}
-    assert tune_masks(work, betas=(4.0,), runtime=Runtime.alone("cpu", workers=1)).images > 0
+    assert tune_masks(work, betas=(4.0,), runtime=Runtime("cpu", workers=1)).images > 0
     assert write_report(work).exists()
 
 

@@ -16,7 +16,7 @@ from affinitynet.tools.tune.tune import Setting, tune_masks
 from tests.support.worlds import QUICK
 
 MEASURED = ["random-walk", "make-masks", "evaluate"]
-ONE = Runtime.alone("cpu", workers=1)
+ONE = Runtime("cpu", workers=1)
 
 
 def measured(work, split):

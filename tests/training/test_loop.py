@@ -53,7 +53,7 @@ class Samples:
         return self.make(index)
 
 
-RUNTIME = Runtime.alone("cpu", workers=1)
+RUNTIME = Runtime("cpu", workers=1)
 CONFIG = TrainConfig(epochs=3, batch_size=4, crop_size=32, learning_rate=0.05, precision="float32")
 
 

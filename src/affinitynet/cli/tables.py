@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
     from affinitynet.tools.tune.tune import Setting, Tuning
 
+PAIRS_A_TABLE = 5
 SURE = 0.95  # share of resampled collections from which a gain counts as likely
 
 
@@ -90,24 +91,32 @@ def time_table(records: dict[str, StageRecord]) -> Table:
     return table
 
 
-def tuning_table(tuning: Tuning) -> Table:
-    """Return mIoU per setting, the best and the present one marked."""
-    table = Table(title=f"mIoU on {tuning.split} ({tuning.images} images), %", title_justify="left")
+def tuning_tables(tuning: Tuning) -> list[Table]:
+    """Return mIoU by alpha (rows) and beta and t (columns), the best and the present setting marked.
+
+    More pairs of beta and t than fit beside each other on a narrow terminal go into further tables.
+    """
+    title = f"mIoU on {tuning.split} ({tuning.images} images), %"
     alphas = list(dict.fromkeys(setting.alpha for setting in tuning.miou))
-    table.add_column("beta, t")
-    for alpha in alphas:
-        table.add_column(f"alpha {alpha:g}", justify="right")
-    for beta, steps in dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou):
-        settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for alpha in alphas]
-        table.add_row(f"{beta:g}, {steps}", *(_tuned_cell(tuning, setting) for setting in settings))
-    return table
+    pairs = list(dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou))
+    tables = []
+    for first in range(0, len(pairs), PAIRS_A_TABLE):
+        table, beside = Table(title=title, title_justify="left"), pairs[first : first + PAIRS_A_TABLE]
+        table.add_column()
+        for beta, steps in beside:
+            table.add_column(f"beta {beta:g}\nt {steps}", justify="right", no_wrap=True)
+        for alpha in alphas:
+            settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for beta, steps in beside]
+            table.add_row(f"alpha {alpha:g}", *(_tuned_cell(tuning, setting) for setting in settings))
+        tables.append(table)
+    return tables
 
 
 def _tuned_cell(tuning: Tuning, setting: Setting) -> str:
     text = f"{100 * tuning.miou[setting]:.1f}"
     if setting == tuning.best:
         return f"[bold green]{text} best[/]"
-    return f"{text} (now)" if setting == tuning.present else text
+    return f"{text} now" if setting == tuning.present else text
 
 
 def tuning_verdict(tuning: Tuning) -> str:

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from affinitynet.config.config_file import to_dict
 from affinitynet.data.collection import Collection
-from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.plan import Facts
 from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.records import TaggedImage
 from affinitynet.work.contents import Contents
+
+if TYPE_CHECKING:
+    from affinitynet.pipeline.context import Context
 
 
 def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:

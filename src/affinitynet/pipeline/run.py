@@ -65,7 +65,7 @@ def run_pipeline(
     Raises:
         InputError: the input is wrong; the message says what, where and how to fix it.
     """
-    runtime = Runtime.start(device, workers, progress or Progress(Path(work) / "log.txt"))
+    runtime = Runtime(device, workers, progress or Progress(WorkFolder(Path(work)).log_file))
     return run_stages(data, work, config or PipelineConfig(), stages, runtime, force)
 
 
@@ -103,12 +103,13 @@ def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime
     Raises:
         InputError: the collection is not as it should be, or has no such split.
     """
-    from affinitynet.pipeline.context import Context as RunContext
-
     collection = open_collection(data, config.classes, config.on_error)
     split = config.split or collection.default_split
     collection.split(split)
-    return RunContext(
+
+    from affinitynet.pipeline.context import Context
+
+    return Context(
         collection=collection.without(folder.left_out()),
         unchecked=collection,
         work=folder,

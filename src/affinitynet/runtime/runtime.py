@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from affinitynet.runtime.parallel import for_each_image
@@ -17,57 +18,70 @@ Item = TypeVar("Item")
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 
-@dataclass(frozen=True)
 class Runtime:
     """How results are computed. Nothing in it changes a result.
 
+    The processes of a job are joined and the device is chosen when they are first asked for, so that what is wrong
+    with a command is said without waiting for that.
+
     Args:
-        device: where networks and kernels compute.
-        workers: images in parallel, in each process.
-        processes: that share the work.
-        progress: where bars and messages go; silent in all processes but the first.
+        device: Where to compute; auto: a GPU if there is one.
+        workers: Images in parallel, in each process; null: one a core.
+        progress: where bars and messages of the first process go; silent by default, and in the other processes.
+        alone: for work that one process does by itself, regardless of who started it.
+
+    Attributes:
+        progress: bars and messages.
 
     Example:
-        >>> runtime = Runtime.alone("cpu", workers=2)
+        >>> runtime = Runtime("cpu", workers=2)
         >>> seen = []
         >>> runtime.for_each_image("counting", seen.append, [1, 2])
         >>> sorted(seen), runtime.processes.count
         ([1, 2], 1)
     """
 
-    device: torch.device
-    workers: int
-    processes: Processes = ALONE
-    progress: Progress = field(default_factory=Progress)
+    def __init__(
+        self,
+        device: DeviceName = "auto",
+        workers: int | None = None,
+        progress: Progress | None = None,
+        alone: bool = False,
+    ) -> None:
+        self._device, self._workers, self._alone = device, workers, alone
+        first = alone or int(os.environ.get("RANK", "0")) == 0
+        self.progress = progress if progress is not None and first else Progress()
 
-    @classmethod
-    def start(
-        cls, device: DeviceName = "auto", workers: int | None = None, progress: Progress | None = None
-    ) -> Runtime:
-        """Join the processes this one was started with, each on a device of its own where there are GPUs.
+    @cached_property
+    def _joined(self) -> tuple[Processes, torch.device]:
+        if self._alone:
+            return ALONE, choose_device(self._device)
+        return join_processes(self._device)
 
-        Args:
-            device: "auto" is a GPU if there is one.
-            workers: by default one a core.
-            progress: of the first process.
+    @property
+    def processes(self) -> Processes:
+        """The processes that share the work.
 
         Raises:
             InputError: there is no usable GPU for "cuda".
         """
-        processes, chosen = join_processes(device)
-        shown = progress if progress is not None and processes.first else Progress()
-        return cls(chosen, workers or _cores(), processes, shown)
+        return self._joined[0]
 
-    @classmethod
-    def alone(
-        cls, device: DeviceName = "auto", workers: int | None = None, progress: Progress | None = None
-    ) -> Runtime:
-        """Like :meth:`start` for work that one process does by itself, whoever started it."""
-        return cls(choose_device(device), workers or _cores(), ALONE, progress or Progress())
+    @property
+    def device(self) -> torch.device:
+        """Where networks and kernels compute: a GPU of its own for each process, where there are some.
 
-    def with_progress(self, progress: Progress) -> Runtime:
-        """Return the same runtime that reports to ``progress``, if this is the first process."""
-        return replace(self, progress=progress) if self.processes.first else self
+        Raises:
+            InputError: there is no usable GPU for "cuda".
+        """
+        return self._joined[1]
+
+    @cached_property
+    def workers(self) -> int:
+        """Images in parallel, in each process: by default one a core that torch was given."""
+        import torch
+
+        return self._workers or torch.get_num_threads()
 
     def for_each_image(
         self, label: str, function: Callable[[Item], None], items: Sequence[Item], total: int | None = None
@@ -81,10 +95,3 @@ class Runtime:
         """
         count = len(items) if total is None else total
         for_each_image(function, items, total=count, workers=self.workers, progress=self.progress, label=label)
-
-
-def _cores() -> int:
-    """Return how many cores torch was given, which OMP_NUM_THREADS and the like may have limited."""
-    import torch
-
-    return torch.get_num_threads()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,22 @@ from PIL import Image
 from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems
 from affinitynet.files import atomic_file
-from affinitynet.inference.untagged import SegmentationPredictor
-from affinitynet.ops.decision import labels_at
-from affinitynet.pictures.overlays import overlay_mask
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
 from affinitynet.work.folder import save_left_out
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What :func:`predict_images` has done, by all processes together.
+
+    Args:
+        labelled: number of images labelled now.
+        left_out: what could not be read.
+    """
+
+    labelled: int
+    left_out: tuple[LeftOut, ...]
 
 
 def predict_images(
@@ -29,29 +40,32 @@ def predict_images(
     scores: bool = False,
     on_error: OnError = "skip",
     runtime: Runtime | None = None,
-) -> tuple[int, tuple[LeftOut, ...]]:
-    """Label images and write ``out/masks/NAME.png``.
+) -> Predicted:
+    """Label images without tags, by the segmentation network that the masks trained.
 
-    Names and sub-folders are kept. Images whose mask is there already are left alone, so that an
-    interrupted call is continued by the same call.
+    (Images with tags are labelled better by make-masks.) Names and sub-folders are kept. Masks that exist are left
+    alone, so that the same command continues.
 
     Args:
-        sources: image files, and folders that are searched through.
-        out: where masks go, with ``overlays/NAME.jpg`` and ``scores/NAME.npz`` if asked for.
-        model: a work folder, or a segmentation network's safetensors file.
-        overlays: also write the images with their masks laid over.
-        scores: also write probabilities float16 [C + 1, h, w], background first.
-        on_error: what an image does that cannot be read: "skip", to be listed in ``out/left_out.csv``, or "stop".
+        sources: Image files, and folders that are searched through.
+        out: Where masks/NAME.png go, with their sub-folders.
+        model: A work folder with a segmentation network, or its .safetensors file.
+        overlays: Also write overlays/NAME.jpg: the image with its mask laid over.
+        scores: Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first.
+        on_error: What happens to an image that cannot be read: it is skipped and listed in left_out.csv, or everything
+            stops.
         runtime: how to compute; its processes share the images.
 
-    Returns:
-        The number of images labelled and what was left out, by all processes together.
-
     Raises:
-        InputError: a source is missing or no image, or there is no model.
+        InputError: a source is missing or not an image, or there is no model.
     """
     images = find_images(sources)
-    runtime = runtime or Runtime.start()
+
+    from affinitynet.inference.untagged import SegmentationPredictor
+    from affinitynet.ops.decision import labels_at
+    from affinitynet.pictures.overlays import overlay_mask
+
+    runtime = runtime or Runtime()
     processes = runtime.processes
     predictor = SegmentationPredictor.load(model, runtime.device)
     masks, probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
@@ -82,7 +96,7 @@ def predict_images(
         (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
         if left_out:
             save_left_out(out / "left_out.csv", left_out)
-    return sum(processes.gather([len(missing)])) - len(left_out), left_out
+    return Predicted(sum(processes.gather([len(missing)])) - len(left_out), left_out)
 
 
 def find_images(sources: Sequence[Path]) -> dict[str, Path]:

@@ -86,6 +86,10 @@ class WorkFolder:
         return self.root / "stages.json"
 
     @property
+    def log_file(self) -> Path:
+        return self.root / "log.txt"
+
+    @property
     def contents_file(self) -> Path:
         """What the collection's files held, so that they are read once."""
         return self.root / ".contents.json"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Lock
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from affinitynet.inference.refine import mask_scores
 from affinitynet.ops.decision import decide, enlarge, foreground
@@ -44,7 +44,7 @@ def evaluate(context: Context) -> None:
 
 def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     records = [record for record in context.collection.split(split) if record.mask is not None]
-    matrices: dict[str | float, Tensor] = {}
+    matrices: dict[str | float, np.ndarray] = {}
     lock = Lock()
 
     def add(record: TaggedImage) -> None:
@@ -55,7 +55,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
                 matrices[step] = matrices.get(step, 0) + matrix
 
     context.runtime.for_each_image(f"evaluate {split}", add, records)
-    best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
+    best = max(THRESHOLDS, key=lambda threshold: mean_iou(torch.from_numpy(matrices[threshold]))[0])
     found = {step: numbers(matrix, context.collection.classes, len(records)) for step, matrix in matrices.items()}
     return {
         CAM: {"threshold": context.config.evaluate.cam_threshold, **found[CAM]},

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -15,10 +15,12 @@ from affinitynet.files import read_json, write_text
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
-from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
 from affinitynet.work.metrics import SEGMENTER
+
+if TYPE_CHECKING:
+    from affinitynet.tools.report.cards import Card
 
 KINDS = (
     {"id": "cam", "title": "class activation map", "sharp": False},
@@ -31,23 +33,25 @@ KINDS = (
 """The layers of a card, in the order of the method."""
 
 
-def write_report(work: Path, data: Path | None = None, runtime: Runtime | None = None) -> Path:
-    """Write ``report.html`` into a work folder.
+def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | None = None) -> Path:
+    """Write report.html into the work folder: how good each step is, and a gallery to find the bad masks in.
+
+    One page that needs no network, with the table of the steps, losses, classes and a gallery, worst masks first.
 
     Args:
-        work: a work folder whose ``make-masks`` has finished.
-        data: the data set, where it has moved since.
+        work: Work folder with finished masks.
+        data: The collection, if it has moved since; null: where it was.
         runtime: how to compute.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: the folder has no finished masks, or the data set is not where it was.
+        InputError: the folder has no finished masks, or the collection is not where it was.
     """
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
-    cards = _cards(finished, runtime or Runtime.alone())
+    cards = _cards(finished, runtime or Runtime(alone=True))
     metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
     stages = folder.records()
     page = _template().render(
@@ -77,6 +81,8 @@ def write_report(work: Path, data: Path | None = None, runtime: Runtime | None =
 
 
 def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
+    from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, make_card
+
     folder, collection = finished.folder, finished.collection
     splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}

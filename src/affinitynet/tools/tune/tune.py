@@ -76,7 +76,7 @@ def tune_masks(
     from affinitynet.pipeline.run import open_context, run_stages
     from affinitynet.tools.tune.measure import confusion_matrices, miou, resampled_gains
 
-    runtime = runtime or Runtime.start()
+    runtime = runtime or Runtime()
     finished = open_finished(work, data)
     config, source, measurable = finished.config, finished.collection.root, finished.collection.evaluation_splits
     if not measurable:
