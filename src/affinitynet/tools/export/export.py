@@ -1,4 +1,4 @@
-"""The masks of a work folder, in the layout of the tool that uses them next."""
+"""Exporting the masks of a work folder to the format of another tool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
         work: a work folder whose ``make-masks`` has finished.
         target: a new folder.
         form: "voc", "coco", "yolo" or "huggingface".
-        data: the data set, where it has moved since.
+        data: the folder of the collection, if it has moved since.
 
     Returns:
         The number of images written.
@@ -31,7 +31,7 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
         nearest = difflib.get_close_matches(form, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        raise InputError(f"--out {target}: exists; name a new folder")
+        raise InputError(f"--out {target}: exists already; choose a new folder")
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
     chosen = (finished.split, *collection.evaluation_splits)
