@@ -10,15 +10,15 @@ demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
 
 test: $(READY) lint  ## what CI runs: lint, types, tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
 	$(BIN)/python -m pytest -m slow
 
 torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader
-	$(BIN)/python tests/torture.py
-	$(BIN)/python tests/hostile.py
-	$(BIN)/python tests/fuzz.py
+	$(BIN)/python -m tests.support.torture
+	$(BIN)/python -m tests.support.hostile
+	$(BIN)/python -m tests.support.fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check .

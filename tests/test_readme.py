@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from PIL import Image
 from affinitynet.cli.commands import TOOLS
 from affinitynet.cli.main import COMMANDS, main
 from affinitynet.config.config_file import to_dict
-from worlds import QUICK
+from tests.support.places import ROOT
+from tests.support.worlds import QUICK
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -46,7 +47,7 @@ def test_the_own_data_example_runs(photos, tmp_path):
     assert main([*command[1:], "--config", "quick.yaml"]) == 0
     assert (tmp_path / "photos-work" / "masks" / "garden" / "cat 1.png").exists()
     (snippet,) = blocks(ROOT / "README.md", "python")
-    names = {"image": np.asarray(Image.open(photos / "street.jpg"))}
+    names: dict[str, Any] = {"image": np.asarray(Image.open(photos / "street.jpg"))}
     exec(snippet, names)
     assert names["found"].mask.shape == (40, 56)
     assert names["found"].scores.shape == (2, 40, 56)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -58,6 +59,26 @@ class Problems:
             if not self.skip:
                 raise
             self.found.append(LeftOut(name, part, str(error)))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the nearest known name as a question, in brackets.
+
+    Example:
+        >>> did_you_mean("make-cam", ["make-cams", "evaluate"])
+        "(did you mean 'make-cams'?)"
+    """
+    return f"(did you mean {nearest(name, known)!r}?)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is spelt most like ``name``.
+
+    Example:
+        >>> nearest("vgg61", ["lite", "vgg16"])
+        'vgg16'
+    """
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def one_line(error: object) -> str:

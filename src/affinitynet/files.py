@@ -59,9 +59,9 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode(errors="surrogateescape"))  # file names need not be UTF-8
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write a JSON file atomically; NaN becomes null."""
-    write_text(path, json.dumps(_without_nan(value), indent=2) + "\n")
+    write_text(path, json.dumps(_without_nan(value), indent=indent) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from affinitynet.work.folder import StageRecord
+
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
     from affinitynet.tools.tune.tune import Setting, Tuning
@@ -72,19 +74,19 @@ def audit_table(suspicions: Sequence[Suspicion]) -> Table:
     return table
 
 
-def time_table(records: dict[str, dict]) -> Table:
+def time_table(records: dict[str, StageRecord]) -> Table:
     """Return seconds per stage and the peak memory so far, from the work folder's stage records.
 
     Example:
-        >>> time_table({"make-cams": {"seconds": 1.5, "peak_memory_mb": 900, "finished": True}}).row_count
+        >>> time_table({"make-cams": StageRecord("0a", finished=True, seconds=1.5, peak_memory_mb=900)}).row_count
         2
     """
     table = Table(title="time and memory", title_justify="left")
     for name, side in (("stage", "left"), ("seconds", "right"), ("peak memory so far, MB", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for stage, record in records.items():
-        table.add_row(stage, f"{record.get('seconds', 0):.1f}", str(record.get("peak_memory_mb", "-")))
-    table.add_row("all", f"{sum(record.get('seconds', 0) for record in records.values()):.1f}", "")
+        table.add_row(stage, f"{record.seconds:.1f}", str(record.peak_memory_mb or "-"))
+    table.add_row("all", f"{sum(record.seconds for record in records.values()):.1f}", "")
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from affinitynet.data.images import image_size, load_mask
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.folder import read_folder
 from affinitynet.data.layouts.voc import read_voc, voc_root
-from affinitynet.errors import InputError, LeftOut, OnError, Problems
+from affinitynet.errors import InputError, LeftOut, OnError, Problems, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
 
@@ -47,10 +46,9 @@ class Collection:
             InputError: there is no split of that name.
         """
         if name not in self.splits:
-            nearest = difflib.get_close_matches(name, self.splits, n=1, cutoff=0.0)[0]
             raise InputError(
                 f"--split {name}: {self.root} has no such split; it has {', '.join(self.splits)} "
-                f"(did you mean {nearest!r}?)"
+                f"{did_you_mean(name, self.splits)}"
             )
         return self.splits[name]
 
@@ -138,8 +136,7 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
     """Keep the chosen classes, renumbered in their order."""
     for name in chosen:
         if name not in layout.classes:
-            nearest = difflib.get_close_matches(name, layout.classes, n=1, cutoff=0.0)[0]
-            raise InputError(f"--classes {name}: {root} has no class of that name; did you mean {nearest!r}?")
+            raise InputError(f"--classes {name}: {root} has no class of that name {did_you_mean(name, layout.classes)}")
     if len(set(chosen)) < len(chosen) or not 0 < len(chosen) <= MAX_CLASSES:
         raise InputError(f"--classes: {len(chosen)} names; need 1 to {MAX_CLASSES} different ones")
     numbers = {layout.classes.index(name): number for number, name in enumerate(chosen)}

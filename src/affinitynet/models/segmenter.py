@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import TIMM_NAME, Lite
 from affinitynet.models.backbones.registry import build_backbone
@@ -156,8 +155,8 @@ class LargeFOV(nn.Module):
 
 def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
     if architecture not in ARCHITECTURES:
-        nearest = difflib.get_close_matches(architecture, [*ARCHITECTURES, LARGEFOV], n=1, cutoff=0.0)
-        raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {nearest[0]}?")
+        likely = nearest(architecture, [*ARCHITECTURES, LARGEFOV])
+        raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {likely}?")
     name = f"tu-{TIMM_NAME}" if encoder == "lite" else encoder
     try:
         return ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)

@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,37 @@ def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
     rows = ((left.name, left.part, left.reason) for left in left_out)
     csv.writer(text).writerows([("name", "part", "reason"), *rows])
     write_text(path, text.getvalue())
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What ``stages.json`` says of a stage.
+
+    Args:
+        fingerprint: digest of everything that decides its result.
+        finished: whether it has.
+        seconds: that it took so far, over all runs.
+        peak_memory_mb: largest memory of the process so far.
+        settings: those that decide it; ``None`` in folders of versions that did not note them.
+        versions: of the software that began it.
+    """
+
+    fingerprint: str
+    finished: bool = False
+    seconds: float = 0.0
+    peak_memory_mb: int | None = None
+    settings: dict[str, Any] | None = None
+    versions: dict[str, str] | None = None
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> StageRecord:
+        """Read a record; what other versions may have added is ignored.
+
+        Raises:
+            KeyError: it has no fingerprint.
+        """
+        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        return cls(**{"fingerprint": content["fingerprint"], **known})
 
 
 class WorkFolder:
@@ -48,6 +80,15 @@ class WorkFolder:
     @property
     def metrics_file(self) -> Path:
         return self.root / "metrics.json"
+
+    @property
+    def stages_file(self) -> Path:
+        return self.root / "stages.json"
+
+    @property
+    def contents_file(self) -> Path:
+        """What the collection's files held, so that they are read once."""
+        return self.root / ".contents.json"
 
     @property
     def left_out_file(self) -> Path:
@@ -85,10 +126,21 @@ class WorkFolder:
         """Return the path of a training's loss table."""
         return self.root / "losses" / f"{network}.csv"
 
-    def records(self) -> dict[str, dict]:
-        """Return what is known of each started stage: fingerprint, finished, seconds, images ..."""
-        path = self.root / "stages.json"
-        return read_json(path) if path.exists() else {}
+    def records(self) -> dict[str, StageRecord]:
+        """Return what is known of each started stage.
+
+        Raises:
+            InputError: the file was damaged or changed to something else.
+        """
+        if not self.stages_file.exists():
+            return {}
+        content = read_json(self.stages_file)
+        try:
+            return {str(stage): StageRecord.from_json(record) for stage, record in content.items()}
+        except (AttributeError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{self.stages_file}: is not a table of stages ({error}); delete --work {self.root}"
+            ) from None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what ``check-data`` left out, from ``left_out.csv``.
@@ -104,17 +156,18 @@ class WorkFolder:
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
 
-    def record(self, stage: str, **facts: Any) -> None:
-        """Add facts to a stage's record."""
-        records = self.records()
-        records[stage] = {**records.get(stage, {}), **facts}
-        write_json(self.root / "stages.json", records)
+    def record(self, stage: str, record: StageRecord) -> None:
+        """Write a stage's record."""
+        self._write({**self.records(), stage: record})
+
+    def _write(self, records: dict[str, StageRecord]) -> None:
+        write_json(self.stages_file, {stage: asdict(record) for stage, record in records.items()})
 
     def forget(self, stage: str, outputs: tuple[str, ...]) -> None:
         """Delete a stage's record and its outputs (paths below the folder)."""
         records = self.records()
         if records.pop(stage, None) is not None:
-            write_json(self.root / "stages.json", records)
+            self._write(records)
         for output in outputs:
             path = self.root / output
             if path.is_dir():

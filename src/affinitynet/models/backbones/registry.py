@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import timm
 from torch import Tensor
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, did_you_mean
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.resnet38 import ResNet38
@@ -45,10 +44,9 @@ def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
             raise InputError(f"--taps: {network} has its own; omit the flag, or choose a timm: network")
         backbone = BACKBONES[network]()
     else:
-        nearest = difflib.get_close_matches(network, BACKBONES, n=1, cutoff=0.0)
         raise InputError(
             f"--network {network}: unknown network; known: {', '.join(BACKBONES)}, timm:NAME "
-            f"(did you mean {nearest[0]!r}?)"
+            f"{did_you_mean(network, BACKBONES)}"
         )
     backbone.settings = {"network": network} if taps is None else {"network": network, "taps": list(taps)}
     return backbone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import timm
 import torch
 from torch import Tensor
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 
 STRIDE = 16  # requested from networks that can be dilated
@@ -99,8 +98,9 @@ class TimmBackbone(Backbone):
 def _features(name: str, taps: Sequence[int] | None) -> tuple[Any, dict[str, Any]]:
     """Return the model that computes the features, and the request that it supports."""
     if not timm.is_model(name):
-        nearest = difflib.get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
-        raise InputError(f"--network timm:{name}: timm has no such model; did you mean timm:{nearest[0]}?")
+        raise InputError(
+            f"--network timm:{name}: timm has no such model; did you mean timm:{nearest(name, timm.list_models())}?"
+        )
     reason = ""
     for request in _REQUESTS:
         chosen: dict[str, Any] = {} if taps is None else {"out_indices": tuple(taps)}

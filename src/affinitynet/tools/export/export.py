@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, did_you_mean
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.formats import FORMATS
@@ -28,8 +27,7 @@ def export_masks(work: Path, target: Path, form: str, data: Path | None = None, 
         InputError: the work folder has no masks, the target exists or the format is unknown.
     """
     if form not in FORMATS:
-        nearest = difflib.get_close_matches(form, FORMATS, n=1, cutoff=0.0)[0]
-        raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
+        raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} {did_you_mean(form, FORMATS)}")
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(f"--out {target}: exists already; choose a new folder")
     finished = open_finished(work, data)

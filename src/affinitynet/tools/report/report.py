@@ -56,7 +56,7 @@ def write_report(work: Path, data: Path | None = None, runtime: Runtime | None =
         classes=collection.classes,
         splits=list(dict.fromkeys(card.split for card in cards)),
         network=finished.config.network,
-        seconds=_duration(sum(record.get("seconds", 0) for record in stages.values())),
+        seconds=_duration(sum(record.seconds for record in stages.values())),
         metrics=metrics,
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
