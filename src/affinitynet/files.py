@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
-UNFINISHED = ".writing-"  # how names of files begin that are being written
+UNFINISHED = ".writing-"  # prefix of files that are being written
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a full disk does not say where
+        if isinstance(error, OSError):  # the error of a full disk names no file
             error.filename = error.filename or str(path)
         raise
 
@@ -56,7 +56,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_file(path) as file:
-        file.write(text.encode(errors="surrogateescape"))  # names of files need not be UTF-8
+        file.write(text.encode(errors="surrogateescape"))  # file names need not be UTF-8
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
@@ -88,13 +88,13 @@ TORN = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError, OverflowError),
     *(RuntimeError, SyntaxError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
 )
-"""What numpy raises on arrays that were damaged."""
+"""What numpy raises on damaged arrays."""
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays to a compressed ``.npz`` that ``numpy.load`` reads, atomically.
 
-    Compression level 1: score maps shrink almost as far as at level 6, several times faster.
+    Compression level 1: score maps shrink almost as much as at level 6, several times faster.
     """
     with (
         atomic_file(path) as file,
@@ -109,7 +109,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a ``.npz``; never unpickles.
 
     Raises:
-        InputError: the file is missing or torn.
+        InputError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

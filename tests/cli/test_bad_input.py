@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line (what, where, how to mend it), exit code 2, nothing written."""
+"""What a user can get wrong: one clear line (what, where, how to fix it), exit code 2, nothing written."""
 
 import json
 
@@ -71,7 +71,7 @@ def missing_cell(root):
 
 
 def duplicate_row(root):
-    return plain_folder(root, "file,tags\na.png,cat\na.png,dog\n"), ["tags.csv:3", "a row already"]
+    return plain_folder(root, "file,tags\na.png,cat\na.png,dog\n"), ["tags.csv:3", "already has a row"]
 
 
 def no_tag_at_all(root):
@@ -120,7 +120,7 @@ def mask_with_a_value_too_high(root):
     plain_folder(root)
     (root / "masks").mkdir()
     Image.new("L", (40, 32), 7).save(root / "masks" / "a.png")
-    return root, ["masks/a.png", "holds value 7", "2 classes"]
+    return root, ["masks/a.png", "contains value 7", "2 classes"]
 
 
 def mask_in_colour(root):

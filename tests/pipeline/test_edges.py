@@ -50,7 +50,7 @@ def test_pictures_of_odd_sizes_go_through(size, tmp_path):
         ("file,tags\na.png,\nb.png,\n", "no image has any tag"),
         (
             "file,tags\na.png," + ";".join(f"class {i}" for i in range(500)) + "\n",
-            "500 classes; an 8-bit mask holds 254",
+            "500 classes; an 8-bit mask has room for 254",
         ),
     ],
     ids=["background alone", "500 classes"],

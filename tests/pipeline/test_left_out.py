@@ -83,7 +83,7 @@ def test_it_is_said_at_the_end_and_in_the_report(finished, capsys):
     assert "done before" in error
     assert main(["report", "--work", str(finished), "--workers", "1"]) == 0
     page = (finished / "report.html").read_text(encoding="utf-8")
-    assert "What was left out?" in page
+    assert "What was skipped?" in page
     assert "../outside.png" in page
 
 

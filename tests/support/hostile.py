@@ -26,7 +26,7 @@ from PIL import Image
 from affinitynet.cli import main
 from tests.support.worlds import tiny_voc
 
-GOES_ON, STOPS, READ = "left out, the rest goes on", "stops", "read"
+GOES_ON, STOPS, READ = "skipped, the rest continues", "stops", "read"
 CODES = {GOES_ON: 3, STOPS: 2, READ: 0}
 TRUTH = "masks/a.png"
 GIGABYTE = 10**9
@@ -240,7 +240,7 @@ CASES = [
         "tags: a cell of a megabyte", lambda root: add_rows(root, f"x.png,{'c' * 10**6}"), STOPS, "not a readable table"
     ),
     Case("tags: NUL bytes", lambda root: add_rows(root, "x\0.png,cat"), GOES_ON, "tags.csv:8"),
-    Case("tags: a gigabyte", sparse("tags.csv", GIGABYTE), STOPS, "divide the data set"),
+    Case("tags: a gigabyte", sparse("tags.csv", GIGABYTE), STOPS, "divide the collection"),
     Case(
         "tags: 300 classes",
         lambda root: write_rows(root, "a.png," + ";".join(map(str, range(300)))),
@@ -248,7 +248,7 @@ CASES = [
         "300 classes",
     ),
     Case("tags: no tag at all", lambda root: write_rows(root, "a.png,"), STOPS, "no image has any tag"),
-    Case("tags: a row twice", lambda root: add_rows(root, "a.png,dog"), GOES_ON, "has a row already"),
+    Case("tags: a row twice", lambda root: add_rows(root, "a.png,dog"), GOES_ON, "already has a row"),
     Case("tags: absent image", lambda root: add_rows(root, "absent.png,dog"), GOES_ON, "no image"),
     Case("tags: a cell too many", lambda root: add_rows(root, "a.png,dog,7"), GOES_ON, "3 cells"),
     Case("tags: name above the folder", lambda root: add_rows(root, "../secret.png,dog"), GOES_ON, "leads outside"),

@@ -1,4 +1,4 @@
-"""One record per image, whatever the layout on disk: recognition, splits, ground truth."""
+"""One record per image, regardless of the on-disk layout: recognition, splits, ground truth."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Collection:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
         mask_values: uint8 [256], stored mask value -> value in the order of ``classes``.
-        default_split: what is trained on unless another split is named.
-        evaluation_splits: those that can be measured: all of their images have ground truth. Where there is no such
-            split, those of which some images have.
+        default_split: the split to train on unless another is named.
+        evaluation_splits: those that can be measured, because all of their images have ground truth. If there is no
+            such split, those in which some images have it.
         left_out: rows that could not be used.
     """
 
@@ -43,7 +43,7 @@ class Collection:
         """Return the images of a split.
 
         Raises:
-            InputError: there is none of that name.
+            InputError: there is no split of that name.
         """
         if name not in self.splits:
             raise InputError(
@@ -53,7 +53,7 @@ class Collection:
         return self.splits[name]
 
     def without(self, left_out: Iterable[LeftOut]) -> Collection:
-        """Return the data set without the images and ground-truth masks that are left out."""
+        """Return the collection without the images and ground-truth masks that are skipped."""
         left_out = tuple(left_out)
         images = {left.name for left in left_out if left.part == "image"}
         masks = {left.name for left in left_out if left.part == "mask"}
@@ -77,8 +77,8 @@ class Collection:
         """Return an image's ground truth, uint8 [H, W]: 0 background, class + 1, 255 ignore.
 
         Raises:
-            InputError: it cannot be read, has another size than the image, or holds a value that
-                is no class.
+            InputError: it cannot be read, differs from the image in size, or contains a value that
+                is not a class.
         """
         if record.mask is None:
             raise InputError(f"{record.name}: has no ground-truth mask")
@@ -87,35 +87,35 @@ class Collection:
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
             raise InputError(
-                f"{record.mask}: holds value {unknown[0]}, but there are {len(self.classes)} classes "
-                "(0 is background, class + 1, 255 ignore); mend the mask"
+                f"{record.mask}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
+                "(0 is background, class + 1, 255 ignore); fix the mask"
             )
         return values
 
 
 def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
-    """Read a data set of any layout that is known.
+    """Read a collection of any known layout.
 
     Args:
         root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
-            holds it, or a folder of images with ``tags.csv`` or ``tags.json``.
+            contains it, or a folder of images with ``tags.csv`` or ``tags.json``.
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
-        on_error: what a row of a list or tag file does that cannot be used: "skip", to be named in
-            :attr:`Dataset.left_out`, or "stop".
+        on_error: what to do with a row of a list or tag file that cannot be used: "skip" it and name it in
+            :attr:`Collection.left_out`, or "stop".
 
     Raises:
-        InputError: the folder or something in it is not as it should be.
+        InputError: the folder or something in it cannot be used.
     """
     folder = Path(root)
     if not folder.is_dir():
-        raise InputError(f"--data {folder}: no such folder; name the one that holds your images")
+        raise InputError(f"--data {folder}: no such folder; pass the folder that contains your images")
     problems = Problems(on_error)
     try:
         layout = _read_layout(folder, problems)
     except InputError as error:
-        if problems.found:  # there would be something left, had nothing been left out
-            raise InputError(f"{problems.found[0].reason} (left out, and then: {error})") from None
+        if problems.found:  # the skipped rows may be the real reason
+            raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
     return replace(_choose(folder, layout, chosen), left_out=tuple(problems.found))

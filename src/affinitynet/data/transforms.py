@@ -1,6 +1,6 @@
-"""Random changes of training images, alike for an image and whatever belongs to its pixels.
+"""Random augmentation of training images, applied alike to an image and to the maps that belong to it.
 
-All randomness comes from torch's global generator, so that one seed per sample fixes it.
+All randomness comes from torch's global generator, so that one seed per sample determines it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def to_tensor(image: np.ndarray) -> Tensor:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize uint8 [H, W, 3] to ``size`` (H, W) by PIL's bicubic filter, the original's.
+    """Resize uint8 [H, W, 3] to ``size`` (H, W) by PIL's bicubic filter, as in the original.
 
     Example:
         >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 3)).shape
@@ -44,7 +44,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
-    """Return an image uint8 [H, W, 3] whose long side is at most ``longest_side``: itself, or a smaller copy.
+    """Return an image uint8 [H, W, 3] whose long side is at most ``longest_side``: the image itself, or a smaller copy.
 
     Example:
         >>> reduced(np.zeros((80, 60, 3), np.uint8), 40).shape, reduced(np.zeros((8, 6, 3), np.uint8), None).shape
@@ -55,7 +55,7 @@ def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
 
 
 def reduced_size(size: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
-    """Return the size (H, W) that :func:`reduced` brings an image of ``size`` to.
+    """Return the size (H, W) to which :func:`reduced` resizes an image of ``size``.
 
     Example:
         >>> reduced_size((80, 60), 40)
@@ -66,7 +66,7 @@ def reduced_size(size: tuple[int, int], longest_side: int | None) -> tuple[int, 
 
 
 def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:
-    """Resize so that the long side is a uniform integer of [shortest, longest] pixels."""
+    """Resize so that the long side is a uniform integer in [shortest, longest] pixels."""
     side = int(torch.randint(shortest, longest + 1, ()))
     height, width = image.shape[:2]
     factor = side / max(height, width)
@@ -74,7 +74,7 @@ def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.nda
 
 
 def jitter_colours(image: Tensor, jitter: tuple[float, float, float, float]) -> Tensor:
-    """Change an image's colours at random.
+    """Change the colours of an image at random.
 
     Args:
         image: uint8 [3, H, W].
@@ -88,14 +88,14 @@ def jitter_colours(image: Tensor, jitter: tuple[float, float, float, float]) -> 
 
 
 def random_flip(*maps: Tensor) -> tuple[Tensor, ...]:
-    """Mirror all maps [..., W] left to right together, half of the time."""
+    """Mirror all maps [..., W] together, left to right, with probability 0.5."""
     return tuple(m.flip(-1) for m in maps) if torch.rand(()) < 0.5 else maps
 
 
 def random_crop(size: int, *maps: Tensor) -> tuple[Tensor, ...]:
     """Cut the same random square out of all maps [C, H, W].
 
-    A side shorter than ``size`` is kept whole at a random place of a canvas of zeros.
+    A side shorter than ``size`` is kept whole at a random position in a canvas of zeros.
 
     Returns:
         Maps [C, size, size].

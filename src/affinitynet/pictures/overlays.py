@@ -10,7 +10,7 @@ from PIL import Image
 from affinitynet.files import voc_palette
 from affinitynet.records import IGNORE
 
-# Rising from nothing through red to yellow, so that an overlay shows where a class is seen and how clearly.
+# From blue through red to yellow, so that an overlay shows where a class is found and how strongly.
 _HEAT = np.array([[40, 40, 120], [150, 20, 140], [230, 60, 60], [255, 170, 40], [255, 250, 160]], np.float32)
 _PALETTE = np.array(voc_palette(), np.float32).reshape(256, 3)
 _TINTS = _PALETTE * (255 / _PALETTE.max(1, keepdims=True).clip(1))  # VOC's hues, bright enough to see on a photograph
@@ -20,7 +20,7 @@ _LEVELS = 32  # of a heat layer
 
 
 def overlay_heat(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Lay scores [H, W] in [0, 1] over an image as heat; where they are 0 the image shows.
+    """Overlay an image with scores [H, W] in [0, 1] as a heat map, transparent where they are 0.
 
     Example:
         >>> overlay_heat(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1))).tolist()
@@ -33,7 +33,7 @@ def overlay_heat(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def overlay_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Tint an image with a mask's colours and draw its outlines; ignored pixels turn grey.
+    """Tint an image with a mask's colours and draw its outlines; ignored pixels are grey.
 
     Example:
         >>> overlay_mask(np.full((1, 1, 3), 9, np.uint8), np.zeros((1, 1), np.uint8)).tolist()
@@ -51,7 +51,7 @@ def overlay_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def label_layer(labels: np.ndarray, size: tuple[int, int]) -> bytes:
-    """Return labels uint8 [H, W] as a PNG of ``size`` (width, height) in VOC's hues, background see-through, 255 grey.
+    """Return labels uint8 [H, W] as a PNG of ``size`` (width, height) in VOC's hues, background transparent, 255 grey.
 
     Example:
         >>> label_layer(np.zeros((4, 4), np.uint8), (2, 2))[1:4]
@@ -65,9 +65,9 @@ def label_layer(labels: np.ndarray, size: tuple[int, int]) -> bytes:
 
 
 def heat_layer(scores: np.ndarray, size: tuple[int, int]) -> bytes:
-    """Return scores [H, W] in [0, 1] as a heat map PNG that is see-through where they are 0.
+    """Return scores [H, W] in [0, 1] as a heat map PNG, transparent where they are 0.
 
-    Stored at most a quarter as large as ``size`` (width, height): maps are smooth, and a page enlarges them smoothly.
+    Stored at a quarter of ``size`` (width, height) at most: maps are smooth, and browsers enlarge them smoothly.
 
     Example:
         >>> heat_layer(np.zeros((4, 4)), (8, 8))[1:4]

@@ -1,4 +1,4 @@
-"""What every format is written from: the labelled images of a work folder."""
+"""The images and masks of a work folder, from which every format is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from affinitynet.runtime.progress import Progress
 from affinitynet.work.artifacts import Artifacts
 
 _ORIENTATION = 274  # EXIF tag
-_AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
+_COPIED = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
 _QUALITY = 95
 
 
@@ -38,7 +38,7 @@ class LabelledImages:
     progress: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
-        """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""
+        """Yield (split, image, mask uint8 [H, W]); an image in two splits is yielded twice."""
         with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
@@ -47,19 +47,19 @@ class LabelledImages:
 
 
 def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> Path:
-    """Write an image so that other tools see it as the masks do: upright, 8 bit, RGB.
+    """Write an image so that other tools see it as its mask does: upright, 8 bit, RGB.
 
-    A JPEG or PNG that is so already is copied byte by byte.
+    A JPEG or PNG that already is like that is copied byte for byte.
 
     Args:
-        target: path without suffix; it is appended.
+        target: path without suffix; the suffix is appended.
 
     Returns:
         The path written.
     """
     with Image.open(record.path) as picture:
         plain = picture.mode in ("RGB", "L") and picture.getexif().get(_ORIENTATION, 1) == 1
-        suffix = _AS_IT_IS.get(picture.format or "", "")
+        suffix = _COPIED.get(picture.format or "", "")
     if plain and suffix and not (only_jpeg and suffix != ".jpg"):
         content = record.path.read_bytes()
     else:

@@ -1,4 +1,4 @@
-"""The masks of a work folder, in the layout of the tool that uses them next."""
+"""Exporting the masks of a work folder to the format of another tool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def export_masks(
         InputError: the work folder has no masks, or ``out`` exists.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise InputError(f"--out {out}: exists; name a new folder")
+        raise InputError(f"--out {out}: exists already; choose a new folder")
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
     chosen = (finished.split, *collection.evaluation_splits)

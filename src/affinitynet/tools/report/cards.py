@@ -27,14 +27,14 @@ QUALITY = 72  # of the photographs' WebP
 
 @dataclass(frozen=True)
 class Card:
-    """What the gallery knows of an image.
+    """What the gallery shows of an image.
 
     Args:
-        name, split, tags: as in the data set; tags are class names.
-        iou: mean IoU over the classes in its ground truth or mask, in [0, 1]; ``None`` without truth.
+        name, split, tags: as in the collection; tags are class names.
+        iou: mean IoU over the classes in its ground truth or mask, in [0, 1]; ``None`` without ground truth.
         doubt: how close the second-best score comes to the best, mean over pixels, in [0, 1].
         photo: WebP, base64.
-        layers: kind -> PNG with transparency to lay over the photo, base64.
+        layers: kind -> transparent PNG to overlay on the photo, base64.
     """
 
     name: str

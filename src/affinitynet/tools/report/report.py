@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a work folder: what was run, how good it is, and a gallery."""
+"""One self-contained HTML page about a work folder: what was run, how good the result is, and a gallery."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
     folder, collection = finished.folder, finished.collection
     splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}
-    for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
+    for split in reversed(splits):  # an image in two splits is shown in the first of them
         chosen |= {record.name: (split, record) for record in collection.split(split)}
     present = [pair for pair in chosen.values() if pair[1].name in folder.masks]
     side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
@@ -110,17 +110,17 @@ def _pictures(card: Card) -> str:
 
 
 def _json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end the script element that contains it."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _masks_of(steps: dict[str, dict]) -> dict:
-    """Return the numbers of the masks themselves: the last step but the network they train."""
+    """Return the metrics of the masks themselves: the last step except the network trained on them."""
     return next(found for step, found in reversed(steps.items()) if step != SEGMENTER)
 
 
 def _class_bars(steps: dict[str, dict]) -> list[tuple[str, float]]:
-    """Return the classes' IoU in the masks; those that do not occur are left out."""
+    """Return the IoU of each class in the masks, without classes that do not occur."""
     last = _masks_of(steps)
     return [(name, value) for name, value in last["iou"].items() if value is not None]
 
