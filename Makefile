@@ -2,28 +2,52 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What differs between versions of the dependencies: commands, readers, networks, exports, the whole line.
+MINIMUM ?= tests/cli tests/config tests/data tests/models tests/ops tests/pipeline/test_run.py tests/tools tests/training
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long torture lint clean
+.PHONY: demo test test-long test-minimum torture lint docs wheel clean
 
 demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
 
 test: $(READY) lint  ## what CI runs: lint, types, tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
 	$(BIN)/python -m pytest -m slow
 
 torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader
-	$(BIN)/python tests/torture.py
-	$(BIN)/python tests/hostile.py
-	$(BIN)/python tests/fuzz.py
+	$(BIN)/python -m tests.support.torture
+	$(BIN)/python -m tests.support.hostile
+	$(BIN)/python -m tests.support.fuzz
 
-lint: $(READY)
+test-minimum:  ## the tests of the oldest versions that pyproject.toml allows, in an environment of their own
+	rm -rf .venv-minimum
+	$(PYTHON) -m venv .venv-minimum
+	$(PYTHON) -m tests.support.minimum > .venv-minimum/pins.txt
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-minimum/pins.txt pytest pytest-xdist
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	.venv-minimum/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(MINIMUM)
+	rm -rf .venv-minimum
+
+lint: $(READY) docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+docs: $(READY)  ## the documentation site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheel: $(READY)  ## sdist and wheel in dist/; the wheel is installed elsewhere and tried
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --quiet
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cp tests/support/tiny_run.py .venv-wheel/
+	cd .venv-wheel && bin/affinitynet --help > /dev/null && bin/python -P tiny_run.py
+	rm -rf .venv-wheel
 
 $(READY): pyproject.toml constraints.txt
 	@echo "making the environment in $(VENV): about two minutes, 5.5 GB"
@@ -32,4 +56,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-minimum .venv-wheel demo dist site .pytest_cache .mypy_cache .ruff_cache

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from common import paired_seconds, photograph, show, table
 
 from affinitynet.config.presets import preset
+from affinitynet.config.settings import Precision
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.backbones.registry import build_backbone
@@ -17,8 +19,10 @@ from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.runtime.memory import keep_freed_memory
+from benchmarks.common import Call, paired_seconds, photograph, show, table
 
 SIZE = (375, 500)
+TOY = (48, 64)
 CLASSES = [7, 14]
 THRESHOLD = 0.2
 
@@ -41,7 +45,7 @@ def plain_loop(model: TagClassifier, image: np.ndarray, scales: tuple[float, ...
     return class_activation_maps(maps, (height, width))
 
 
-def ours(network: str, precision: str, device: str) -> MaskPredictor:
+def ours(network: str, precision: Precision, device: str) -> MaskPredictor:
     config = preset(network)
     config = replace(config, cams=replace(config.cams, precision=precision))
     return MaskPredictor(classifier(network), None, config, device)
@@ -53,19 +57,24 @@ def agreement(found: torch.Tensor, expected: torch.Tensor) -> float:
     return 100 * mean_iou(confusion_matrix(labels[0], labels[1], len(CLASSES) + 1))[0]
 
 
+def _maps(predictor: MaskPredictor, image: np.ndarray) -> torch.Tensor:
+    return predictor.cams(image, CLASSES).scores
+
+
 def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -> None:
     columns = ("network", "plain s", "float32 s", "ratio", "bfloat16 s", "ratio", "mIoU bfloat16 / plain")
-    made = table(f"class activation maps of 500x375 on {device}, four scales and their mirror images", *columns)
+    size = f"{image.shape[1]}x{image.shape[0]}"
+    made = table(f"class activation maps of {size} on {device}, four scales and their mirror images", *columns)
     for network in networks:
         plain = classifier(network).to(device)
         scales = preset(network).cams.scales
         exact, half = ours(network, "float32", device), ours(network, "bfloat16", device)
-        calls = {
-            "plain": lambda m=plain, s=scales: plain_loop(m, image, s, device),
-            "float32": lambda p=exact: p.cams(image, CLASSES),
-            "bfloat16": lambda p=half: p.cams(image, CLASSES),
+        calls: dict[str, Call] = {
+            "plain": partial(plain_loop, plain, image, scales, device),
+            "float32": partial(_maps, exact, image),
+            "bfloat16": partial(_maps, half, image),
         }
-        same = agreement(half.cams(image, CLASSES), plain_loop(plain, image, scales, device))
+        same = agreement(half.cams(image, CLASSES).scores, plain_loop(plain, image, scales, device))
         seconds = paired_seconds(calls, repeats, device)
         made.add_row(
             network,
@@ -79,14 +88,19 @@ def compare(image: np.ndarray, networks: list[str], repeats: int, device: str) -
     show(made)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", help="a photograph; without one, a drawn and noisy picture")
     parser.add_argument("--networks", nargs="+", default=["lite", "vgg16", "resnet38"])
     parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
+    parser.add_argument("--toy", action="store_true", help="toy sizes: shows that it runs, measures nothing")
+    given = parser.parse_args(argv)
     keep_freed_memory()  # as the commands do
-    picture = photograph(given.image, *SIZE).numpy()
+    picture = photograph(given.image, *(TOY if given.toy else SIZE)).numpy()
     compare(picture, given.networks, given.repeats, "cpu")
     if torch.cuda.is_available():
         compare(picture, given.networks, given.repeats, "cuda")
+
+
+if __name__ == "__main__":
+    main()

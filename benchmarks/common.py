@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-Call = Callable[[], object]
+Call = Callable[[], Any]
+START_METHOD = "spawn"
+"""How a process is made whose memory is measured: one that shares nothing with this one."""
 
 
 def paired_seconds(calls: dict[str, Call], repeats: int, device: torch.device | str = "cpu") -> dict[str, float]:
@@ -44,11 +47,11 @@ def peak_megabytes(prepare: Callable[..., Call], *arguments: object) -> float:
     Args:
         prepare: module-level function that builds the inputs and returns the call.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    with multiprocessing.get_context(START_METHOD).Pool(1) as pool:
         return pool.apply(_rise, (prepare, arguments))
 
 
-def _rise(prepare: Callable[..., Call], arguments: tuple) -> float:
+def _rise(prepare: Callable[..., Call], arguments: tuple[object, ...]) -> float:
     call = prepare(*arguments)
     torch.ones(8) @ torch.ones(8)  # the libraries' own buffers
     before = _peak_resident_kilobytes()

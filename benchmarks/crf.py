@@ -1,26 +1,28 @@
 """Dense CRF: two background strengths of one image at once, against pydensecrf run twice.
 
-The peer: pip install pydensecrf2
+The peer: pip install pydensecrf2. Without it, ours alone is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import torch
-from common import Call, paired_seconds, peak_megabytes, photograph, show, table, thread_counts
 
 from affinitynet.ops.crf import dense_crf
 from affinitynet.runtime.memory import keep_freed_memory
+from benchmarks.common import Call, paired_seconds, peak_megabytes, photograph, show, table, thread_counts
 
-try:
-    import pydensecrf.densecrf
-except ImportError:
-    raise SystemExit("benchmarks/crf.py compares with pydensecrf: pip install pydensecrf2") from None
-
-SIZES = ((375, 500), (750, 1000))
+PEER = find_spec("pydensecrf") is not None
+Size = tuple[int, int]
+SIZES: tuple[Size, ...] = ((375, 500), (750, 1000))
+TOY: tuple[Size, ...] = ((24, 32),)
 LARGE = (4000, 6000)
 
 
@@ -36,6 +38,8 @@ def ours(image: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 
 
 def peer(image: torch.Tensor, scores: torch.Tensor) -> np.ndarray:
+    import pydensecrf.densecrf
+
     found = []
     for problem in scores.numpy():
         crf = pydensecrf.densecrf.DenseCRF2D(image.shape[1], image.shape[0], len(problem))
@@ -57,9 +61,15 @@ def peer_on(paths: list[str | None], height: int, width: int) -> Call:
     return lambda: [peer(image, scores) for image in images]
 
 
-def images_at_once(paths: list[str | None], threads: int) -> Call:
+def calls_on(paths: list[str | None], height: int, width: int) -> dict[str, Call]:
+    """Return ours and, where it is installed, the peer's."""
+    calls = {"ours": ours_on(paths, height, width)}
+    return calls | {"peer": peer_on(paths, height, width)} if PEER else calls
+
+
+def images_at_once(paths: list[str | None], size: Size, threads: int) -> Call:
     """Label as the stages do: as many images as cores, one core each; every photograph ``threads`` times."""
-    calls = [ours_on([path], *SIZES[0]) for path in paths]
+    calls = [ours_on([path], *size) for path in paths]
 
     def run() -> None:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -80,38 +90,38 @@ def agreement(paths: list[str | None], height: int, width: int) -> str:
     return f"{100 * min(same):.3f} % equal, mean difference {np.mean(difference):.0e}"
 
 
-def cpu(paths: list[str | None], repeats: int) -> None:
+def cpu(paths: list[str | None], sizes: Sequence[Size], repeats: int) -> None:
     columns = ("size", "cores", "ours s", "pydensecrf twice s", "ratio", "")
     made = table(f"dense CRF, two problems, 2 labels; an image's mean over {len(paths)}", *columns)
     threads = thread_counts()
 
-    def add(size: str, count: int, seconds: dict[str, float], note: str) -> None:
-        ratio = seconds["peer"] / seconds["ours"]
-        made.add_row(size, f"{count}", f"{seconds['ours']:.3f}", f"{seconds['peer']:.3f}", f"{ratio:.1f}", note)
+    def add(size: Size, count: int, seconds: dict[str, float], note: str) -> None:
+        theirs = seconds.get("peer", math.nan)
+        numbers = f"{seconds['ours']:.3f}", f"{theirs:.3f}", f"{theirs / seconds['ours']:.1f}"
+        made.add_row(f"{size[1]}x{size[0]}", f"{count}", *numbers, note)
 
-    for height, width in SIZES:
-        note = agreement(paths, height, width)
+    for size in sizes:
+        note = agreement(paths, *size) if PEER else "without the peer: pip install pydensecrf2"
         for count in threads:
             torch.set_num_threads(count)
-            calls = {"ours": ours_on(paths, height, width), "peer": peer_on(paths, height, width)}
-            seconds = paired_seconds(calls, repeats)
-            add(f"{width}x{height}", count, {k: s / len(paths) for k, s in seconds.items()}, note)
+            seconds = paired_seconds(calls_on(paths, *size), repeats)
+            add(size, count, {k: s / len(paths) for k, s in seconds.items()}, note)
     if (count := threads[-1]) > 1:
-        calls = {"ours": images_at_once(paths, count), "peer": peer_on(paths, *SIZES[0])}
+        calls = calls_on(paths, *sizes[0]) | {"ours": images_at_once(paths, sizes[0], count)}
         seconds = paired_seconds(calls, repeats)
-        each = {"ours": seconds["ours"] / count / len(paths), "peer": seconds["peer"] / len(paths)}
-        add("500x375, an image a core", count, each, "per image")
+        images = {"ours": count * len(paths), "peer": len(paths)}
+        add(sizes[0], count, {k: s / images[k] for k, s in seconds.items()}, "an image a core, per image")
     show(made)
-    memory = table("peak memory", "size", "ours MB", "ours bytes/pixel", "pydensecrf MB")
-    for height, width in SIZES:
-        megabytes = peak_megabytes(ours_on, paths[:1], height, width)
-        memory.add_row(
-            f"{width}x{height}",
-            f"{megabytes:.0f}",
-            f"{megabytes * 2**20 / height / width:.0f}",
-            f"{peak_megabytes(peer_on, paths[:1], height, width):.0f}",
-        )
-    show(memory)
+
+
+def memory(path: str | None, sizes: Sequence[Size]) -> None:
+    made = table("peak memory", "size", "ours MB", "ours bytes/pixel", "pydensecrf MB")
+    for height, width in sizes:
+        megabytes = peak_megabytes(ours_on, [path], height, width)
+        theirs = peak_megabytes(peer_on, [path], height, width) if PEER else math.nan
+        each = megabytes * 2**20 / height / width
+        made.add_row(f"{width}x{height}", f"{megabytes:.0f}", f"{each:.0f}", f"{theirs:.0f}")
+    show(made)
 
 
 def large(path: str | None) -> None:
@@ -124,14 +134,14 @@ def large(path: str | None) -> None:
     )
 
 
-def gpu(path: str | None, repeats: int) -> None:
+def gpu(path: str | None, sizes: Sequence[Size], repeats: int) -> None:
     made = table("dense CRF on the GPU", "size", "s", "images/s", "peak MB", "against the CPU")
-    for height, width in SIZES:
+    for height, width in sizes:
         image, scores = photograph(path, height, width), blobs(height, width)
         expected = ours(image, scores)
         image, scores = image.cuda(), scores.cuda()
         torch.cuda.reset_peak_memory_stats()
-        seconds = paired_seconds({"ours": lambda i=image, s=scores: ours(i, s)}, repeats, "cuda")["ours"]
+        seconds = paired_seconds({"ours": partial(ours, image, scores)}, repeats, "cuda")["ours"]
         same = (ours(image, scores).cpu().argmax(1) == expected.argmax(1)).double().mean()
         made.add_row(
             f"{width}x{height}",
@@ -143,17 +153,24 @@ def gpu(path: str | None, repeats: int) -> None:
     show(made)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--images", nargs="+", default=[None], help="photographs; without one, a drawn and noisy picture"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="also one image of 24 megapixels: minutes, 20 GB")
-    given = parser.parse_args()
+    parser.add_argument("--toy", action="store_true", help="toy sizes: shows that it runs, measures nothing")
+    given = parser.parse_args(argv)
+    sizes = TOY if given.toy else SIZES
     keep_freed_memory()  # as the commands do
-    cpu(given.images, given.repeats)
+    cpu(given.images, sizes, given.repeats)
+    memory(given.images[0], sizes)
     if given.large:
         large(given.images[0])
     if torch.cuda.is_available():
-        gpu(given.images[0], given.repeats)
+        gpu(given.images[0], sizes, given.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import show, table
-from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
@@ -25,34 +23,35 @@ from affinitynet.config.config_file import read_config, stored_data
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.images import load_image
-from affinitynet.files import save_mask
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.stages.train_segmenter import train_segmenter
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import keep_freed_memory
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.folder import WorkFolder
+from benchmarks.common import show, table
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--drawn", default="train")
     parser.add_argument("--split", default="val")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     keep_freed_memory()  # as the commands do
     work = WorkFolder(arguments.work)
     config = read_config(work.config_file, PipelineConfig())
     collection = open_collection(Path(stored_data(work.config_file) or ""), config.classes)
     drawn, measured = collection.split(arguments.drawn), collection.split(arguments.split)
-    steps = config.segmenter.epochs * (len(collection.split(config.split)) // config.segmenter.batch_size)
-    epochs = round(steps / (len(drawn) // config.segmenter.batch_size))
+    split, batch = config.split or collection.default_split, config.segmenter.batch_size
+    steps = config.segmenter.epochs * (len(collection.split(split)) // batch)
+    epochs = round(steps / (len(drawn) // batch))
     result = table("Segmentation network", f"mIoU on {arguments.split} ({len(measured)} images)", "%")
-    _row(result, "the walk's masks, with tags", collection, measured, lambda r: _read(work.artifact("masks", r.name)))
+    _row(result, "the walk's masks, with tags", collection, measured, lambda r: work.masks.load(r.name))
     ours = SegmentationPredictor.load(arguments.work)
-    label = f"network on the walk's masks of {config.split}, no tags"
+    label = f"network on the walk's masks of {split}, no tags"
     tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_image(r.path)))
     with tempfile.TemporaryDirectory() as folder:
         _train_on_drawn(WorkFolder(Path(folder)), work, collection, config, arguments.drawn, epochs)
@@ -70,10 +69,18 @@ def _train_on_drawn(
     """Train in folder ``own`` as ``train-segmenter`` does, on ground truth in place of the walk's masks."""
     own.weights("classifier").symlink_to(work.weights("classifier").resolve())
     for record in collection.split(split):
-        save_mask(own.artifact("masks", record.name), collection.mask(record))
+        own.masks.save(record.name, collection.mask(record))
     settings = replace(config, segmenter=replace(config.segmenter, epochs=epochs))
-    cpu, threads = torch.device("cpu"), torch.get_num_threads()
-    train_segmenter(Context(collection, own, settings, cpu, Progress(), split, (), threads))
+    train_segmenter(
+        Context(
+            collection=collection,
+            unchecked=collection,
+            work=own,
+            config=settings,
+            split=split,
+            runtime=Runtime("cpu"),
+        )
+    )
 
 
 def _row(
@@ -93,10 +100,6 @@ def _row(
 
 def _tensor(mask: np.ndarray) -> Tensor:
     return torch.from_numpy(mask.astype(np.int64))
-
-
-def _read(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 
 import torch
-from common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
-from affinitynet.ops.affinity import pair_affinity, source_grid
+from affinitynet.ops.affinity import pair_affinity
 from affinitynet.ops.walk import random_walk, transition_matrix
 from affinitynet.runtime.memory import keep_freed_memory
+from benchmarks.common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
 
+Size = tuple[int, int]
 SMALL = (47, 63)  # a 500x375 image at stride 8
-LARGER = ((94, 125), (375, 500))  # 1000x750, 4000x3000
+LARGER: tuple[tuple[int, int], ...] = ((94, 125), (375, 500))  # 1000x750, 4000x3000
+TOY = (12, 16)
 CHANNELS = 3
 
 
@@ -31,7 +35,7 @@ def ours(scores: torch.Tensor, affinity: torch.Tensor) -> torch.Tensor:
 
 def dense(scores: torch.Tensor, affinity: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Square the dense matrix eight times, as the released code does; building it is not counted against it."""
-    matrix = transition_matrix(affinity, scores.shape[1:]).to_dense().to(dtype)
+    matrix = transition_matrix(affinity, (scores.shape[1], scores.shape[2])).to_dense().to(dtype)
     return _squared(matrix, scores)
 
 
@@ -55,12 +59,12 @@ def gigabytes_of_dense(height: int, width: int) -> str:
     return f"{(height * width) ** 2 * 4 / 1e9:.3g} GB a matrix"
 
 
-def compare(device: str, repeats: int, counts: list[int]) -> None:
+def compare(small: Size, larger: Sequence[Size], device: str, repeats: int, counts: list[int]) -> None:
     made = table(
         f"random walk on {device}: 256 steps, 3 channels", "map", "cores", "ours ms", "dense ms", "ratio", "error"
     )
-    scores, affinity = (t.to(device) for t in problem(*SMALL))
-    matrix = transition_matrix(affinity, SMALL).to_dense().float()
+    scores, affinity = (t.to(device) for t in problem(*small))
+    matrix = transition_matrix(affinity, small).to_dense().float()
     exact = dense(scores, affinity, torch.float64)
     errors = [float((walked - exact).abs().max()) for walked in (ours(scores, affinity), _squared(matrix, scores))]
     for count in counts:
@@ -68,36 +72,41 @@ def compare(device: str, repeats: int, counts: list[int]) -> None:
         fast = paired_seconds({"ours": lambda: ours(scores, affinity)}, repeats, device)["ours"]
         slow = paired_seconds({"dense": lambda: _squared(matrix, scores)}, 3, device)["dense"]
         made.add_row(
-            f"{SMALL[1]}x{SMALL[0]}",
+            f"{small[1]}x{small[0]}",
             f"{count}",
             f"{1e3 * fast:.1f}",
             f"{1e3 * slow:.0f}",
             f"{slow / fast:.0f}",
             f"ours {errors[0]:.0e}, dense {errors[1]:.0e}",
         )
-    for height, width in LARGER:
+    for height, width in larger:
         scores, affinity = (t.to(device) for t in problem(height, width))
-        fast = paired_seconds({"ours": lambda s=scores, a=affinity: ours(s, a)}, 3, device)["ours"]
+        fast = paired_seconds({"ours": partial(ours, scores, affinity)}, 3, device)["ours"]
         made.add_row(f"{width}x{height}", f"{counts[-1]}", f"{1e3 * fast:.0f}", gigabytes_of_dense(height, width))
     show(made)
 
 
-def memory() -> None:
+def memory(small: Size, larger: Sequence[Size]) -> None:
     made = table("peak memory", "map", "ours MB", "dense MB")
-    small = f"{peak_megabytes(dense_on, *SMALL):.0f}"
-    for size in (SMALL, *LARGER):
-        other = small if size == SMALL else gigabytes_of_dense(*size)
+    dense_peak = f"{peak_megabytes(dense_on, *small):.0f}"
+    for size in (small, *larger):
+        other = dense_peak if size == small else gigabytes_of_dense(*size)
         made.add_row(f"{size[1]}x{size[0]}", f"{peak_megabytes(ours_on, *size):.0f}", other)
     show(made)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
-    given = parser.parse_args()
+    parser.add_argument("--toy", action="store_true", help="toy sizes: shows that it runs, measures nothing")
+    given = parser.parse_args(argv)
+    small, larger = (TOY, ()) if given.toy else (SMALL, LARGER)
     keep_freed_memory()  # as the commands do
-    assert source_grid(*SMALL, 5, "original") == (43, 55)
-    compare("cpu", given.repeats, thread_counts())
-    memory()
+    compare(small, larger, "cpu", given.repeats, thread_counts())
+    memory(small, larger)
     if torch.cuda.is_available():
-        compare("cuda", given.repeats, [torch.get_num_threads()])
+        compare(small, larger, "cuda", given.repeats, [torch.get_num_threads()])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
 """Rooms stay small. That imports go one way is checked by import-linter in `make lint` (pyproject.toml)."""
 
-from pathlib import Path
-
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "affinitynet"
+from tests.support.places import ROOT
+
+SOURCE = ROOT / "src" / "affinitynet"
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))

@@ -3,18 +3,19 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.cli.commands import TOOLS
-from affinitynet.cli.main import COMMANDS, main
+from affinitynet.cli.commands import COMMANDS
+from affinitynet.cli.main import main
 from affinitynet.config.config_file import to_dict
-from worlds import QUICK
+from tests.support.places import ROOT
+from tests.support.worlds import QUICK
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -46,7 +47,7 @@ def test_the_own_data_example_runs(photos, tmp_path):
     assert main([*command[1:], "--config", "quick.yaml"]) == 0
     assert (tmp_path / "photos-work" / "masks" / "garden" / "cat 1.png").exists()
     (snippet,) = blocks(ROOT / "README.md", "python")
-    names = {"image": np.asarray(Image.open(photos / "street.jpg"))}
+    names: dict[str, Any] = {"image": np.asarray(Image.open(photos / "street.jpg"))}
     exec(snippet, names)
     assert names["found"].mask.shape == (40, 56)
     assert names["found"].scores.shape == (2, 40, 56)
@@ -55,7 +56,7 @@ def test_the_own_data_example_runs(photos, tmp_path):
 def test_the_pages_name_only_flags_and_commands_that_exist(capsys):
     for page in PAGES:
         for words in commands(page):
-            assert words[1] in {*COMMANDS, *TOOLS, "demo"}, (page, words)
+            assert words[1] in COMMANDS, (page, words)
             with pytest.raises(SystemExit):
                 main([words[1], "--help"])
             known = capsys.readouterr().out
@@ -76,3 +77,11 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_code_cites_sections_of_the_method_that_exist():
+    headings = set(re.findall(r"^#+ (.*)$", (ROOT / "docs" / "method.md").read_text(encoding="utf-8"), flags=re.M))
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    cited = {section for text in sources for section in re.findall(r'docs/method\.md, "([^"]+)"', text)}
+    assert cited
+    assert cited <= headings, cited - headings

@@ -1,15 +1,16 @@
-"""What the user is told: the error that says how to fix it, and what was skipped while the rest went on."""
+"""What is reported to the user: errors that say how to fix them, and what was skipped while the rest continued."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 
 class InputError(ValueError):
-    """The user's input is wrong: the message says what, where and how to mend it, in one line."""
+    """The user's input is wrong: the message says in one line what is wrong, where, and how to fix it."""
 
 
 OnError = Literal["skip", "stop"]
@@ -17,12 +18,12 @@ OnError = Literal["skip", "stop"]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something of a data set that cannot be used, while the rest goes on.
+    """Something in a collection that cannot be used and was skipped.
 
     Args:
         name: artifact name of the image, or the name that a row of a list gives.
-        part: what is left out: the "image" with all that belongs to it, its ground-truth "mask", or the "row" of a
-            list or tag file.
+        part: what was skipped: the "image" with everything that belongs to it, its ground-truth "mask", or the
+            "row" of a list or tag file.
         reason: the error, in one line.
     """
 
@@ -32,7 +33,7 @@ class LeftOut:
 
 
 class Problems:
-    """What is wrong with single images and rows: raised at once, or noted where the rest is to go on.
+    """Problems with single images and rows, which are either raised or recorded while the rest continues.
 
     Args:
         on_error: "stop" or "skip".
@@ -40,9 +41,9 @@ class Problems:
     Example:
         >>> problems = Problems("skip")
         >>> with problems.noted("a.png", "row"):
-        ...     raise InputError("tags.csv:2: mend it")
+        ...     raise InputError("tags.csv:2: fix it")
         >>> problems.found[0].reason
-        'tags.csv:2: mend it'
+        'tags.csv:2: fix it'
     """
 
     def __init__(self, on_error: OnError = "stop") -> None:
@@ -51,13 +52,33 @@ class Problems:
 
     @contextmanager
     def noted(self, name: str, part: Literal["image", "mask", "row"]) -> Iterator[None]:
-        """Leave out what the block finds wrong with ``name``, or raise it."""
+        """Record an error of the block as a skipped ``name``, or raise it."""
         try:
             yield
         except InputError as error:
             if not self.skip:
                 raise
             self.found.append(LeftOut(name, part, str(error)))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the nearest known name as a question, in brackets.
+
+    Example:
+        >>> did_you_mean("make-cam", ["make-cams", "evaluate"])
+        "(did you mean 'make-cams'?)"
+    """
+    return f"(did you mean {nearest(name, known)!r}?)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is spelt most like ``name``.
+
+    Example:
+        >>> nearest("vgg61", ["lite", "vgg16"])
+        'vgg16'
+    """
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def one_line(error: object) -> str:

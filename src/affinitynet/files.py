@@ -12,17 +12,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
 
 from affinitynet.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
-UNFINISHED = ".writing-"  # how names of files begin that are being written
+UNFINISHED = ".writing-"  # prefix of files that are being written
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a full disk does not say where
+        if isinstance(error, OSError):  # the error of a full disk names no file
             error.filename = error.filename or str(path)
         raise
 
@@ -55,12 +56,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_file(path) as file:
-        file.write(text.encode(errors="surrogateescape"))  # names of files need not be UTF-8
+        file.write(text.encode(errors="surrogateescape"))  # file names need not be UTF-8
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write a JSON file atomically; NaN becomes null."""
-    write_text(path, json.dumps(_without_nan(value), indent=2) + "\n")
+    write_text(path, json.dumps(_without_nan(value), indent=indent) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -87,13 +88,13 @@ TORN = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError, OverflowError),
     *(RuntimeError, SyntaxError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile),
 )
-"""What numpy raises on arrays that were damaged."""
+"""What numpy raises on damaged arrays."""
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays to a compressed ``.npz`` that ``numpy.load`` reads, atomically.
 
-    Compression level 1: score maps shrink almost as far as at level 6, several times faster.
+    Compression level 1: score maps shrink almost as much as at level 6, several times faster.
     """
     with (
         atomic_file(path) as file,
@@ -108,7 +109,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a ``.npz``; never unpickles.
 
     Raises:
-        InputError: the file is missing or torn.
+        InputError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -142,8 +143,25 @@ def save_mask(path: Path, mask: np.ndarray) -> None:
         picture.save(file, "PNG")
 
 
+def read_label_image(path: Path) -> np.ndarray:
+    """Read a mask that :func:`save_mask` wrote, uint8 [H, W].
+
+    Raises:
+        InputError: it is missing, damaged or not an 8-bit PNG.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if picture.mode not in ("P", "L"):
+                raise ValueError(f"its mode is {picture.mode}")
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+
+
 def save_weights(path: Path, state: dict[str, Tensor], settings: dict) -> None:
     """Write a state dict with the settings of its network in the metadata, atomically."""
+    from safetensors.torch import save as safetensors_bytes
+
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with atomic_file(path) as file:
         file.write(safetensors_bytes(tensors, {"affinitynet": json.dumps(settings)}))

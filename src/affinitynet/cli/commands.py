@@ -1,57 +1,73 @@
-"""The commands beside the pipeline: what one does with a finished work folder, and with weight files."""
+"""The commands, a row each: what one says of itself, the function that does it, and how its result is shown."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 from rich.console import Console
+from rich.table import Table
 
-from affinitynet.cli.tables import audit_table, class_table, tuning_table, tuning_verdict
-from affinitynet.errors import LeftOut, OnError
-from affinitynet.runtime.progress import Progress
+from affinitynet.cli.tables import (
+    audit_table,
+    class_table,
+    quality_table,
+    time_table,
+    tuning_tables,
+    tuning_verdict,
+)
+from affinitynet.errors import LeftOut
+from affinitynet.pipeline.table import STAGES, Stage
+from affinitynet.pipeline.table import commands as stage_commands
+from affinitynet.work.folder import WorkFolder
 
-PREDICT_HELP = "label images without tags, by the segmentation network"
-TUNE_HELP = "choose alpha (and beta, t) by the ground-truth masks there are, ten are enough to begin with"
-AUDIT_HELP = "list the tags that the classifier contradicts, most suspicious first"
-MEASURE_HELP = "measure any folder of masks against a data set's ground truth"
-REPORT_HELP = "write report.html: how good each step is, and a gallery to find the bad masks in"
-EXPORT_HELP = "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face"
-CONVERT_HELP = "write weights of any origin as safetensors and say what was matched"
 LEFT_OUT_SHOWN = 10
+WIDE = 240
+"""Columns of what is no terminal: nothing is cut or broken there."""
 
 
 @dataclass(frozen=True)
-class Tool:
-    """A command: what it says of itself, its flags, and what it does (arguments, console) -> exit code."""
+class Command:
+    """A subcommand.
 
+    Args:
+        name: that it is called by.
+        help: what it does, a line.
+        function: "module:name", below the package; its signature gives the flags.
+        show: prints the result, from it and what was given; returns the exit code. Its keyword parameters are flags.
+        stages: that it runs, where it runs the pipeline.
+        positional: parameters that are given without a flag.
+        computing: flags of how to compute that it has a use for.
+        alone: for one process, whoever started it; otherwise the processes of a job share the work.
+    """
+
+    name: str
     help: str
-    parser: Callable[[], ArgumentParser]
-    run: Callable[[Namespace, Console], int]
+    function: str
+    show: Callable[..., int]
+    stages: tuple[Stage, ...] = ()
+    positional: tuple[str, ...] = ()
+    computing: tuple[str, ...] = ("device", "workers")
+    alone: bool = False
+
+    def load(self) -> Callable:
+        """Import the function."""
+        module, name = self.function.split(":")
+        return getattr(import_module(f"affinitynet.{module}"), name)
 
 
-def add_computing(parser: ArgumentParser, force: bool = False) -> None:
-    """Add the flags that do not change the result."""
-    device = "Where to compute; auto: a GPU if there is one."
-    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help=device)
-    workers = "Images in work at the same time; null: one per core."
-    parser.add_argument("--workers", type=int | None, default=None, help=workers)
-    if force:
-        again = "Make again what the work folder holds under other settings."
-        parser.add_argument("--force", action="store_true", help=again)
+def show_table(table: Table) -> None:
+    """Print a table: on a terminal as wide as that, elsewhere as wide as it needs."""
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
-def names_of(text: str | None) -> tuple[str, ...] | None:
-    """Split the value of --classes."""
-    return None if text is None else tuple(name.strip() for name in text.split(","))
-
-
-def tell_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
-    """Say on stderr what was left out, if anything was, and return the exit code that tells it."""
+def show_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
+    """Say on stderr what was left out, if anything was, and return the exit code that says so too."""
     if not left_out:
         return 0
     for left in left_out[:LEFT_OUT_SHOWN]:
@@ -61,238 +77,152 @@ def tell_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
     return 3
 
 
-def _predict_parser() -> ArgumentParser:
-    usage = "affinitynet predict IMAGE|FOLDER ... --out DIR --model WORK|FILE [--SETTING VALUE ...]"
-    parser = ArgumentParser(exit_on_error=False, usage=usage)
-    parser.description = (
-        "Label images without tags, by the segmentation network that the masks trained. (Images with tags are labelled "
-        "better by make-masks.) Masks that exist are left alone, so that the same command continues."
-    )
-    parser.add_argument("sources", nargs="+", help="Image files, and folders that are searched through.")
-    parser.add_argument("-o", "--out", type=str, required=True, help="Where masks/NAME.png go, with their sub-folders.")
-    model = "A work folder with a segmentation network, or its .safetensors file."
-    parser.add_argument("--model", type=str, required=True, help=model)
-    overlays = "Also write overlays/NAME.jpg: the image with its mask laid over."
-    parser.add_argument("--overlays", action="store_true", help=overlays)
-    scores = "Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first."
-    parser.add_argument("--scores", action="store_true", help=scores)
-    on_error = "What an image does that cannot be read: it is left out and listed in left_out.csv, or everything stops."
-    parser.add_argument("--on_error", type=OnError, default="skip", help=on_error)
-    add_computing(parser)
-    return parser
+def _show_stages(metrics: dict, values: Namespace) -> int:
+    folder, ran = WorkFolder(values.work), {stage.name for stage in values.stages}
+    if "evaluate" in ran:
+        _show_results(folder, metrics)
+    if ran == {"evaluate"}:
+        for split, steps in metrics.items():
+            step, found = list(steps.items())[-1]
+            show_table(class_table(f"{step}, {split} ({found['images']} images)", found))
+    return show_left_out(folder.left_out(), folder.left_out_file) if "check-data" in ran else 0
 
 
-def _predict(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.runtime.processes import join_processes
-    from affinitynet.tools.predict import predict_images
-
-    processes, device = join_processes(values.device)
-    count, left_out = predict_images(
-        [Path(source) for source in values.sources],
-        Path(values.out),
-        Path(values.model),
-        overlays=values.overlays,
-        scores=values.scores,
-        on_error=values.on_error,
-        device=device,
-        processes=processes,
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console if processes.first else None),
-    )
-    print(f"{count} images labelled: {Path(values.out) / 'masks'}")
-    return tell_left_out(left_out, Path(values.out) / "left_out.csv")
+def _show_results(folder: WorkFolder, metrics: dict) -> None:
+    """Print the tables and where to look."""
+    if metrics:
+        show_table(quality_table(metrics))
+    else:
+        print("no ground-truth masks, so nothing to measure: look at the contact sheet")
+    show_table(time_table(folder.records()))
+    print(f"masks:         {folder.root / 'masks'}")
+    print(f"contact sheet: {folder.root / 'contact_sheet.png'}")
 
 
-def _tune_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, usage="affinitynet tune --work DIR [--SETTING VALUE ...]")
-    parser.description = (
-        f"{TUNE_HELP[0].upper()}{TUNE_HELP[1:]}. The choice is written to the work folder's config.yaml and the "
-        "masks are made again with it."
-    )
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    on = "Split whose masks to measure on; null: the first that has any. Confirm on another one."
-    parser.add_argument("--on", type=str | None, default=None, help=on)
-    betas = "Exponents of the affinities to try too; each walks again, about 0.2 s an image."
-    parser.add_argument("--betas", type=tuple[float, ...], default=(), help=betas)
-    steps = "Lengths t of the walk to try too, with each beta."
-    parser.add_argument("--steps", type=tuple[int, ...], default=(), help=steps)
-    add_computing(parser)
-    return parser
+def _show_demo(metrics: dict, values: Namespace) -> int:
+    _show_results(WorkFolder(values.work / "work"), metrics)
+    return 0
 
 
-def _tune(values: Namespace, console: Console) -> int:
-    from affinitynet.tools.tune import tune_masks
+def _show_predicted(predicted: Any, values: Namespace) -> int:
+    print(f"{predicted.labelled} images labelled: {values.out / 'masks'}")
+    return show_left_out(predicted.left_out, values.out / "left_out.csv")
 
-    tuning = tune_masks(
-        values.work,
-        data=values.data,
-        split=values.on,
-        betas=values.betas,
-        steps=values.steps,
-        device=values.device,
-        workers=values.workers,
-        report=Progress(Path(values.work) / "log.txt", console),
-    )
-    Console().print(tuning_table(tuning))
+
+def _show_tuning(tuning: Any, values: Namespace) -> int:
+    for table in tuning_tables(tuning):
+        show_table(table)
     print(tuning_verdict(tuning))
     return 0
 
 
-def _audit_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, usage="affinitynet audit-tags --work DIR [--SETTING VALUE ...]")
-    parser.description = (
-        "List the tags of the training images that the trained classifier contradicts, missing and wrong ones, most "
-        "suspicious first; all go to audit.csv in the work folder. Look before you change one: a classifier errs, too."
-    )
-    parser.add_argument("--work", type=str, required=True, help="Work folder with a trained classifier.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    parser.add_argument("--top", type=int, default=20, help="How many to print.")
-    add_computing(parser)
-    return parser
+def _show_audit(suspicions: Sequence[Any], values: Namespace, *, top: int = 20) -> int:
+    """Print the strongest suspicions.
 
-
-def _audit(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.runtime.processes import choose_device
-    from affinitynet.tools.audit_tags import audit_tags
-
-    suspicions = audit_tags(
-        values.work,
-        values.data,
-        device=choose_device(values.device),
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console),
-    )
-    Console().print(audit_table(suspicions[: values.top]))
-    print(f"{len(suspicions)} suspicious tags: {Path(values.work) / 'audit.csv'}")
+    Args:
+        top: How many to print.
+    """
+    show_table(audit_table(suspicions[:top]))
+    print(f"{len(suspicions)} suspicious tags: {values.work / 'audit.csv'}")
     return 0
 
 
-def _measure_parser() -> ArgumentParser:
-    usage = "affinitynet evaluate-masks --masks DIR --data DIR [--split NAME] [--out DIR]"
-    parser = ArgumentParser(exit_on_error=False, usage=usage)
-    parser.description = (
-        "Measure a folder of masks, from wherever they are, against a data set's ground truth: IoU, precision and "
-        "recall of each class. Every image of the split needs its NAME.png."
-    )
-    masks = "Folder of NAME.png, 8 bit: 0 background, class + 1."
-    parser.add_argument("--masks", type=str, required=True, help=masks)
-    parser.add_argument("--data", type=str, required=True, help="Data set with ground-truth masks.")
-    split = "Split to measure; null: all that have ground truth."
-    parser.add_argument("--split", type=str | None, default=None, help=split)
-    classes = "Classes to measure, separated by commas, in the order of their mask values; null: all."
-    parser.add_argument("--classes", type=str | None, default=None, help=classes)
-    out = "Folder to write metrics.json and metrics.csv to; null: only print."
-    parser.add_argument("--out", type=str | None, default=None, help=out)
-    parser.add_argument("--workers", type=int | None, default=None, help="Masks in work at the same time.")
-    return parser
-
-
-def _measure(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.tools.evaluate_masks import measure_masks
-    from affinitynet.work.metrics import write_metrics
-
-    found = measure_masks(
-        values.masks,
-        values.data,
-        split=values.split,
-        classes=names_of(values.classes),
-        workers=values.workers or torch.get_num_threads(),
-        report=Progress(console=console),
-    )
-    metrics = {split: {"masks": measured} for split, measured in found.items()}
-    for split, measured in found.items():
-        Console().print(class_table(f"{split} ({measured['images']} images)", measured))
+def _show_measured(measured: dict[str, dict], values: Namespace) -> int:
+    for split, found in measured.items():
+        show_table(class_table(f"{split} ({found['images']} images)", found))
     if values.out is not None:
-        write_metrics(Path(values.out) / "metrics.json", metrics)
-        print(f"numbers: {Path(values.out) / 'metrics.json'}, metrics.csv")
+        print(f"numbers: {values.out / 'metrics.json'}, metrics.csv")
     return 0
 
 
-def _report_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, usage="affinitynet report --work DIR [--data DIR] [--workers N]")
-    parser.description = (
-        "Write report.html into the work folder: one page that needs no network, with the table of the steps, losses, "
-        "classes and a gallery, worst masks first."
-    )
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    workers = "Images in work at the same time; null: one per core."
-    parser.add_argument("--workers", type=int | None, default=None, help=workers)
-    return parser
-
-
-def _report(values: Namespace, console: Console) -> int:
-    import torch
-
-    from affinitynet.tools.report.report import write_report
-
-    data = None if values.data is None else Path(values.data)
-    workers = values.workers or torch.get_num_threads()
-    path = write_report(Path(values.work), data, workers, Progress(console=console))
+def _show_report(path: Path, values: Namespace) -> int:
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MB)")
     return 0
 
 
-def _export_parser() -> ArgumentParser:
-    usage = "affinitynet export --work DIR --format FORMAT --out DIR [--data DIR]"
-    parser = ArgumentParser(exit_on_error=False, usage=usage)
-    parser.description = f"{EXPORT_HELP[0].upper()}{EXPORT_HELP[1:]}. CVAT and Label Studio import the COCO form."
-    parser.add_argument("--work", type=str, required=True, help="Work folder with finished masks.")
-    forms = "voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`."
-    parser.add_argument("--format", type=Literal["voc", "coco", "yolo", "huggingface"], required=True, help=forms)
-    parser.add_argument("--out", type=str, required=True, help="A new folder to write to.")
-    data = "The data set, where it has moved since; null: where it was."
-    parser.add_argument("--data", type=str | None, default=None, help=data)
-    return parser
-
-
-def _export(values: Namespace, console: Console) -> int:
-    from affinitynet.tools.export.export import export_masks
-
-    data = None if values.data is None else Path(values.data)
-    count = export_masks(Path(values.work), Path(values.out), values.format, data, Progress(console=console))
+def _show_export(count: int, values: Namespace) -> int:
     print(f"{count} images: {values.out}")
     return 0
 
 
-def _convert_parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.description = (
-        "Write weights of any origin as safetensors: checkpoints of the released code (.pth), Caffe's .caffemodel, "
-        "MXNet's .params, torchvision's VGG-16. The origin is recognised by the content."
-    )
-    parser.add_argument("source", help="The file to read.")
-    parser.add_argument("target", help="The .safetensors file to write; must not exist.")
-    classes = "Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ..."
-    parser.add_argument("--classes", type=str | None, default=None, help=classes)
-    return parser
-
-
-def _convert(values: Namespace, console: Console) -> int:
-    from affinitynet.tools.convert_weights import convert_weights
-
-    lines = convert_weights(Path(values.source), Path(values.target), names_of(values.classes))
+def _show_lines(lines: Sequence[str], values: Namespace) -> int:
     print("\n".join(lines))
     return 0
 
 
-TOOLS = {
-    "predict": Tool(PREDICT_HELP, _predict_parser, _predict),
-    "tune": Tool(TUNE_HELP, _tune_parser, _tune),
-    "audit-tags": Tool(AUDIT_HELP, _audit_parser, _audit),
-    "evaluate-masks": Tool(MEASURE_HELP, _measure_parser, _measure),
-    "report": Tool(REPORT_HELP, _report_parser, _report),
-    "export": Tool(EXPORT_HELP, _export_parser, _export),
-    "convert-weights": Tool(CONVERT_HELP, _convert_parser, _convert),
+ALL_STAGES = "run every stage that is not finished yet, from tags to masks, a segmentation network and their evaluation"
+
+
+def _stage_rows() -> list[Command]:
+    """Return the commands that the table of stages names."""
+    helps = {stage.name: stage.help for stage in STAGES} | {"run": ALL_STAGES}
+    return [
+        Command(name, helps[name], "cli.stages:run_from_flags", _show_stages, stages)
+        for name, stages in stage_commands().items()
+    ]
+
+
+_TOOLS = [
+    Command(
+        "predict",
+        "label images without tags, by the segmentation network",
+        "tools.predict:predict_images",
+        _show_predicted,
+        positional=("sources",),
+    ),
+    Command(
+        "tune",
+        "choose alpha (and beta, t) by the ground-truth masks there are; ten are enough to begin with",
+        "tools.tune.tune:tune_masks",
+        _show_tuning,
+    ),
+    Command(
+        "audit-tags",
+        "list the tags that the classifier contradicts, most suspicious first",
+        "tools.audit_tags:audit_tags",
+        _show_audit,
+    ),
+    Command(
+        "evaluate-masks",
+        "measure any folder of masks against a collection's ground truth",
+        "tools.evaluate_masks:measure_masks",
+        _show_measured,
+        computing=("workers",),
+        alone=True,
+    ),
+    Command(
+        "report",
+        "write report.html: how good each step is, and a gallery to find the bad masks in",
+        "tools.report.report:write_report",
+        _show_report,
+        computing=("workers",),
+        alone=True,
+    ),
+    Command(
+        "export",
+        "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face",
+        "tools.export.export:export_masks",
+        _show_export,
+        computing=(),
+        alone=True,
+    ),
+    Command(
+        "convert-weights",
+        "write weights of any origin as safetensors and say what was matched",
+        "tools.convert_weights:convert_weights",
+        _show_lines,
+        positional=("source", "target"),
+        computing=(),
+        alone=True,
+    ),
+]
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("demo", "draw a small tagged world and run everything on it", "tools.demo:run_demo", _show_demo),
+        *_stage_rows(),
+        *_TOOLS,
+    )
 }
 """Name -> command, in the order of ``--help``."""

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from affinitynet.work.folder import StageRecord
+
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
-    from affinitynet.tools.tune import Setting, Tuning
+    from affinitynet.tools.tune.tune import Setting, Tuning
 
+PAIRS_A_TABLE = 5
 SURE = 0.95  # share of resampled collections from which a gain counts as likely
 
 
@@ -72,40 +75,48 @@ def audit_table(suspicions: Sequence[Suspicion]) -> Table:
     return table
 
 
-def time_table(records: dict[str, dict]) -> Table:
+def time_table(records: dict[str, StageRecord]) -> Table:
     """Return seconds per stage and the peak memory so far, from the work folder's stage records.
 
     Example:
-        >>> time_table({"make-cams": {"seconds": 1.5, "peak_memory_mb": 900, "finished": True}}).row_count
+        >>> time_table({"make-cams": StageRecord("0a", finished=True, seconds=1.5, peak_memory_mb=900)}).row_count
         2
     """
     table = Table(title="time and memory", title_justify="left")
     for name, side in (("stage", "left"), ("seconds", "right"), ("peak memory so far, MB", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for stage, record in records.items():
-        table.add_row(stage, f"{record.get('seconds', 0):.1f}", str(record.get("peak_memory_mb", "-")))
-    table.add_row("all", f"{sum(record.get('seconds', 0) for record in records.values()):.1f}", "")
+        table.add_row(stage, f"{record.seconds:.1f}", str(record.peak_memory_mb or "-"))
+    table.add_row("all", f"{sum(record.seconds for record in records.values()):.1f}", "")
     return table
 
 
-def tuning_table(tuning: Tuning) -> Table:
-    """Return mIoU per setting, the best and the present one marked."""
-    table = Table(title=f"mIoU on {tuning.split} ({tuning.images} images), %", title_justify="left")
+def tuning_tables(tuning: Tuning) -> list[Table]:
+    """Return mIoU by alpha (rows) and beta and t (columns), the best and the present setting marked.
+
+    More pairs of beta and t than fit beside each other on a narrow terminal go into further tables.
+    """
+    title = f"mIoU on {tuning.split} ({tuning.images} images), %"
     alphas = list(dict.fromkeys(setting.alpha for setting in tuning.miou))
-    table.add_column("beta, t")
-    for alpha in alphas:
-        table.add_column(f"alpha {alpha:g}", justify="right")
-    for beta, steps in dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou):
-        settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for alpha in alphas]
-        table.add_row(f"{beta:g}, {steps}", *(_tuned_cell(tuning, setting) for setting in settings))
-    return table
+    pairs = list(dict.fromkeys((setting.beta, setting.steps) for setting in tuning.miou))
+    tables = []
+    for first in range(0, len(pairs), PAIRS_A_TABLE):
+        table, beside = Table(title=title, title_justify="left"), pairs[first : first + PAIRS_A_TABLE]
+        table.add_column()
+        for beta, steps in beside:
+            table.add_column(f"beta {beta:g}\nt {steps}", justify="right", no_wrap=True)
+        for alpha in alphas:
+            settings = [replace(tuning.best, beta=beta, steps=steps, alpha=alpha) for beta, steps in beside]
+            table.add_row(f"alpha {alpha:g}", *(_tuned_cell(tuning, setting) for setting in settings))
+        tables.append(table)
+    return tables
 
 
 def _tuned_cell(tuning: Tuning, setting: Setting) -> str:
     text = f"{100 * tuning.miou[setting]:.1f}"
     if setting == tuning.best:
         return f"[bold green]{text} best[/]"
-    return f"{text} (now)" if setting == tuning.present else text
+    return f"{text} now" if setting == tuning.present else text
 
 
 def tuning_verdict(tuning: Tuning) -> str:

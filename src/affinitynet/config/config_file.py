@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.errors import InputError, one_line
+from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -47,6 +46,13 @@ def read_config(path: Path, base: PipelineConfig) -> PipelineConfig:
     return config_from_dict(values, base, str(path))
 
 
+def stored_versions(path: Path) -> dict[str, str] | None:
+    """Return the versions that a work folder's ``config.yaml`` was begun with."""
+    content = read_yaml(path)
+    found = content.get("versions") if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else None
+
+
 def stored_data(path: Path) -> str | None:
     """Return the data folder that a work folder's ``config.yaml`` notes."""
     content = read_yaml(path)
@@ -77,8 +83,7 @@ def config_from_dict(values: dict, base: PipelineConfig, source: str) -> Pipelin
 def _check_keys(values: dict, known: dict, source: str, prefix: str) -> None:
     for key, value in values.items():
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise InputError(f"{source}: {prefix}{key}: unknown setting; did you mean {nearest!r}?")
+            raise InputError(f"{source}: {prefix}{key}: unknown setting; did you mean {nearest(str(key), known)!r}?")
         if isinstance(known[key], dict):
             if not isinstance(value, dict):
                 raise InputError(f"{source}: {prefix}{key}: holds settings of its own, e.g. {key}: {{...}}")

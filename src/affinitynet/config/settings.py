@@ -41,6 +41,10 @@ class TrainConfig:
     """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
     weight_decay: float = 5e-4
     """L2 penalty on weights, not on biases."""
+    poly_power: float = 0.9
+    """The learning rate falls as (1 - step / steps) to this power."""
+    jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
+    """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
     precision: Precision = "bfloat16"
     """Arithmetic of the forward pass; weights and sums stay float32."""
 
@@ -57,6 +61,13 @@ class TrainConfig:
         _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
+        _require(0 <= self.poly_power < math.inf, "poly_power", self.poly_power, "at least 0")
+        _require(
+            all(0 <= share <= 1 for share in self.jitter) and self.jitter[3] <= 0.5,
+            "jitter",
+            self.jitter,
+            "four numbers in [0, 1], the last one at most 0.5",
+        )
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,30 @@ class CamConfig:
             self.scales,
             "one or more numbers above 0",
         )
+
+
+@dataclass(frozen=True)
+class CRFParams:
+    """Parameters of the dense CRF; the defaults are the original method's."""
+
+    gaussian_sxy: float = 3.0
+    """Standard deviation of the smoothness kernel, pixels."""
+    gaussian_compat: float = 3.0
+    """Potts weight of the smoothness kernel."""
+    bilateral_sxy: float = 80.0
+    """Standard deviation of the appearance kernel in space, pixels."""
+    bilateral_srgb: float = 13.0
+    """The same in colour, of 0..255 RGB."""
+    bilateral_compat: float = 10.0
+    """Potts weight of the appearance kernel."""
+    iterations: int = 10
+    """Mean-field iterations; it has not converged by 10, so their number is part of the result."""
+
+    def __post_init__(self) -> None:
+        for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
+            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0")
+        for name in ("gaussian_compat", "bilateral_compat", "iterations"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
 
 
 @dataclass(frozen=True)
@@ -268,6 +303,8 @@ class PipelineConfig:
     """Make class activation maps"""
     seeds: SeedConfig = field(default_factory=SeedConfig)
     """Make confident seeds"""
+    crf: CRFParams = field(default_factory=CRFParams)
+    """Dense CRF, of the seeds and wherever else it is asked for"""
     affinity: AffinityConfig = field(default_factory=AffinityConfig)
     """Train AffinityNet"""
     walk: WalkConfig = field(default_factory=WalkConfig)

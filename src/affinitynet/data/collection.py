@@ -1,8 +1,7 @@
-"""One record per image, whatever the layout on disk: recognition, splits, ground truth."""
+"""One record per image, regardless of the on-disk layout: recognition, splits, ground truth."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from affinitynet.data.images import image_size, load_mask
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.folder import read_folder
 from affinitynet.data.layouts.voc import read_voc, voc_root
-from affinitynet.errors import InputError, LeftOut, OnError, Problems
+from affinitynet.errors import InputError, LeftOut, OnError, Problems, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
 
@@ -26,9 +25,9 @@ class Collection:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
         mask_values: uint8 [256], stored mask value -> value in the order of ``classes``.
-        default_split: what is trained on unless another split is named.
-        evaluation_splits: those that can be measured: all of their images have ground truth. Where there is no such
-            split, those of which some images have.
+        default_split: the split to train on unless another is named.
+        evaluation_splits: those that can be measured, because all of their images have ground truth. If there is no
+            such split, those in which some images have it.
         left_out: rows that could not be used.
     """
 
@@ -44,18 +43,17 @@ class Collection:
         """Return the images of a split.
 
         Raises:
-            InputError: there is none of that name.
+            InputError: there is no split of that name.
         """
         if name not in self.splits:
-            nearest = difflib.get_close_matches(name, self.splits, n=1, cutoff=0.0)[0]
             raise InputError(
                 f"--split {name}: {self.root} has no such split; it has {', '.join(self.splits)} "
-                f"(did you mean {nearest!r}?)"
+                f"{did_you_mean(name, self.splits)}"
             )
         return self.splits[name]
 
     def without(self, left_out: Iterable[LeftOut]) -> Collection:
-        """Return the data set without the images and ground-truth masks that are left out."""
+        """Return the collection without the images and ground-truth masks that are skipped."""
         left_out = tuple(left_out)
         images = {left.name for left in left_out if left.part == "image"}
         masks = {left.name for left in left_out if left.part == "mask"}
@@ -70,8 +68,8 @@ class Collection:
         measured = tuple(name for name in self.evaluation_splits if any(record.mask for record in splits[name]))
         return replace(self, splits=splits, evaluation_splits=measured)
 
-    def labelled(self, split: str) -> tuple[TaggedImage, ...]:
-        """Return the images of a split and of the evaluation splits, each once."""
+    def targets(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images to be given masks: those of a split and of the evaluation splits, each once."""
         splits = (split, *self.evaluation_splits)
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
@@ -79,8 +77,8 @@ class Collection:
         """Return an image's ground truth, uint8 [H, W]: 0 background, class + 1, 255 ignore.
 
         Raises:
-            InputError: it cannot be read, has another size than the image, or holds a value that
-                is no class.
+            InputError: it cannot be read, differs from the image in size, or contains a value that
+                is not a class.
         """
         if record.mask is None:
             raise InputError(f"{record.name}: has no ground-truth mask")
@@ -89,35 +87,35 @@ class Collection:
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
             raise InputError(
-                f"{record.mask}: holds value {unknown[0]}, but there are {len(self.classes)} classes "
-                "(0 is background, class + 1, 255 ignore); mend the mask"
+                f"{record.mask}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
+                "(0 is background, class + 1, 255 ignore); fix the mask"
             )
         return values
 
 
 def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
-    """Read a data set of any layout that is known.
+    """Read a collection of any known layout.
 
     Args:
         root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
-            holds it, or a folder of images with ``tags.csv`` or ``tags.json``.
+            contains it, or a folder of images with ``tags.csv`` or ``tags.json``.
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
-        on_error: what a row of a list or tag file does that cannot be used: "skip", to be named in
-            :attr:`Dataset.left_out`, or "stop".
+        on_error: what to do with a row of a list or tag file that cannot be used: "skip" it and name it in
+            :attr:`Collection.left_out`, or "stop".
 
     Raises:
-        InputError: the folder or something in it is not as it should be.
+        InputError: the folder or something in it cannot be used.
     """
     folder = Path(root)
     if not folder.is_dir():
-        raise InputError(f"--data {folder}: no such folder; name the one that holds your images")
+        raise InputError(f"--data {folder}: no such folder; pass the folder that contains your images")
     problems = Problems(on_error)
     try:
         layout = _read_layout(folder, problems)
     except InputError as error:
-        if problems.found:  # there would be something left, had nothing been left out
-            raise InputError(f"{problems.found[0].reason} (left out, and then: {error})") from None
+        if problems.found:  # the skipped rows may be the real reason
+            raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
     return replace(_choose(folder, layout, chosen), left_out=tuple(problems.found))
@@ -138,8 +136,7 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
     """Keep the chosen classes, renumbered in their order."""
     for name in chosen:
         if name not in layout.classes:
-            nearest = difflib.get_close_matches(name, layout.classes, n=1, cutoff=0.0)[0]
-            raise InputError(f"--classes {name}: {root} has no class of that name; did you mean {nearest!r}?")
+            raise InputError(f"--classes {name}: {root} has no class of that name {did_you_mean(name, layout.classes)}")
     if len(set(chosen)) < len(chosen) or not 0 < len(chosen) <= MAX_CLASSES:
         raise InputError(f"--classes: {len(chosen)} names; need 1 to {MAX_CLASSES} different ones")
     numbers = {layout.classes.index(name): number for number, name in enumerate(chosen)}

@@ -1,8 +1,8 @@
-"""A world drawn in code: tagged pictures with exact masks, to see the method work within minutes.
+"""A world drawn in code: tagged pictures with exact masks, which shows the method at work within minutes.
 
-Four kinds of creature. Each has a telling part, its patterned head, and a plain body in a colour
-that any kind may have: a classifier learns the heads, so class activation maps find the heads, and
-only the affinities can carry them over the bodies.
+Four kinds of creature. Each has one distinctive part, its patterned head, and a plain body in a colour
+that any kind may have. A classifier learns the heads, so class activation maps find the heads, and
+only the affinities can spread them over the bodies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EMPTY_SHARE = 0.15  # pictures without a creature
 
 
 def draw_world(root: Path, train: int = 160, val: int = 40, seed: int = 0) -> None:
-    """Write a drawn data set in the layout of a user's own folder.
+    """Write a drawn collection in the layout of a plain folder.
 
     ``images/*.jpg``, ``tags.csv``, exact ``masks/*.png`` and ``splits/train.txt``, ``val.txt``.
 
@@ -61,7 +61,7 @@ def draw_world(root: Path, train: int = 160, val: int = 40, seed: int = 0) -> No
             tags = ";".join(CLASSES[label - 1] for label in np.unique(mask) if label)
             rows.append(f"{name}.jpg,{tags}")
         write_text(root / "splits" / f"{split}.txt", "\n".join(names) + "\n")
-    write_text(root / "tags.csv", "\n".join(rows) + "\n")  # last: a folder that has it is complete
+    write_text(root / "tags.csv", "\n".join(rows) + "\n")  # written last: a folder that has it is complete
 
 
 def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 
 def _stone(rng: np.random.Generator, picture: Image.Image) -> None:
-    """A plain gray thing that is no creature."""
+    """A plain gray thing that is not a creature."""
     x, y = int(rng.integers(0, picture.width)), int(rng.integers(0, picture.height))
     radius = int(rng.integers(16, 40))
     gray = int(rng.integers(110, 200))

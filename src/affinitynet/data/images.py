@@ -19,24 +19,24 @@ from PIL.WebPImagePlugin import WebPImageFile
 from affinitynet.errors import InputError
 
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"))
-"""Suffixes (lower case) of the files that count as images."""
+"""Suffixes (lower case) of the files that are treated as images."""
 
 _READERS = (JpegImageFile, PngImageFile, WebPImageFile, TiffImageFile, BmpImageFile, GifImageFile)
-"""What a file may hold, whatever its name: Pillow's other readers start programs (EPS) or are seldom looked after."""
+"""What a file may contain, regardless of its name: Pillow's other readers start programs (EPS) or are little used."""
 
-_ORIENTATION = 274  # EXIF tag; 5..8 turn the picture on its side
+_ORIENTATION = 274  # EXIF tag; 5..8 rotate the picture by a quarter turn
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture and turn whatever goes wrong while it is read into one line."""
+    """Open a picture and turn any error while it is read into one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is an error, and is named by it
+            warnings.simplefilter("ignore")  # anything that matters raises an error, which names it
             with Image.open(path, formats=[str(reader.format) for reader in _READERS]) as picture:
                 yield picture
     except FileNotFoundError:
-        raise InputError(f"{path}: no such image; mend the list or tag file that names it") from None
+        raise InputError(f"{path}: no such image; fix the list or tag file that names it") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a readable image; replace or remove it") from None
     except Image.DecompressionBombError:
@@ -50,12 +50,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 def load_image(path: Path) -> np.ndarray:
     """Read a picture of any format and mode as uint8 [H, W, 3] RGB, upright.
 
-    EXIF orientation is applied, grayscale and palettes are expanded, transparency is laid on white
-    (as viewers show it), 16-bit and float gray values are scaled: 16 bit by 1/257, other integers
+    EXIF orientation is applied, grayscale and palettes are expanded, transparency is composed on white
+    (as in image viewers), 16-bit and float gray values are scaled: 16 bit by 1/257, other integers
     and floats from their own minimum and maximum.
 
     Raises:
-        InputError: the file is missing, empty, truncated, or no picture.
+        InputError: the file is missing, empty, truncated, or not a picture.
 
     Example:
         >>> import tempfile
@@ -78,7 +78,7 @@ def _to_8_bit(values: np.ndarray, sixteen: bool) -> np.ndarray:
     """Scale high-depth gray values [H, W] to uint8."""
     values = values.astype(np.float64)
     low, high = values.min(), values.max()
-    # A 16-bit PNG may be opened in a 32-bit mode; values of that range are 16-bit ones.
+    # A 16-bit PNG may be opened in a 32-bit mode; values in that range are 16-bit ones.
     if sixteen or (low >= 0 and 255 < high < 65536 and (values == np.round(values)).all()):
         return (values / 257).round().astype(np.uint8)
     return ((values - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
@@ -88,7 +88,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return (H, W) of the upright picture, from its header.
 
     Raises:
-        InputError: the file is missing, empty or no picture.
+        InputError: the file is missing, empty or not a picture.
     """
     with _opened(path) as picture:
         width, height = picture.size
@@ -104,17 +104,17 @@ def load_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
         size: (H, W) of the upright image it belongs to.
 
     Raises:
-        InputError: it is missing, of another kind, or of another size.
+        InputError: it is missing, or has the wrong format or size.
     """
     with _opened(path) as picture:
         if picture.mode not in ("P", "L", "1"):
             raise InputError(
-                f"{path}: a mask is an 8-bit palette or grayscale PNG whose values are classes, not {picture.mode}"
+                f"{path}: a mask must be an 8-bit palette or grayscale PNG whose values are classes, not {picture.mode}"
             )
         mask = np.asarray(picture, dtype=np.uint8)
     if mask.shape != tuple(size):
         raise InputError(
             f"{path}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels, its image {size[1]} x {size[0]}; "
-            "make them alike or remove the mask"
+            "make them the same size or remove the mask"
         )
     return mask

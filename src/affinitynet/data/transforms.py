@@ -1,6 +1,6 @@
-"""Random changes of training images, alike for an image and whatever belongs to its pixels.
+"""Random augmentation of training images, applied alike to an image and to the maps that belong to it.
 
-All randomness comes from torch's global generator, so that one seed per sample fixes it.
+All randomness comes from torch's global generator, so that one seed per sample determines it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
-
-_JITTER = v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)  # the original's
 
 
 def normalise(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -34,7 +32,7 @@ def to_tensor(image: np.ndarray) -> Tensor:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize uint8 [H, W, 3] to ``size`` (H, W) by PIL's bicubic filter, the original's.
+    """Resize uint8 [H, W, 3] to ``size`` (H, W) by PIL's bicubic filter, as in the original.
 
     Example:
         >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 3)).shape
@@ -46,38 +44,58 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
-    """Return an image uint8 [H, W, 3] whose long side is at most ``longest_side``: itself, or a smaller copy.
+    """Return an image uint8 [H, W, 3] whose long side is at most ``longest_side``: the image itself, or a smaller copy.
 
     Example:
         >>> reduced(np.zeros((80, 60, 3), np.uint8), 40).shape, reduced(np.zeros((8, 6, 3), np.uint8), None).shape
         ((40, 30, 3), (8, 6, 3))
     """
-    factor = 1.0 if longest_side is None else min(1.0, longest_side / max(image.shape[:2]))
-    return resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+    height, width = image.shape[:2]
+    return resize(image, reduced_size((height, width), longest_side))
+
+
+def reduced_size(size: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
+    """Return the size (H, W) to which :func:`reduced` resizes an image of ``size``.
+
+    Example:
+        >>> reduced_size((80, 60), 40)
+        (40, 30)
+    """
+    factor = 1.0 if longest_side is None else min(1.0, longest_side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:
-    """Resize so that the long side is a uniform integer of [shortest, longest] pixels."""
+    """Resize so that the long side is a uniform integer in [shortest, longest] pixels."""
     side = int(torch.randint(shortest, longest + 1, ()))
     height, width = image.shape[:2]
     factor = side / max(height, width)
     return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def jitter_colours(image: Tensor) -> Tensor:
-    """Change brightness, contrast and saturation by up to 30 % and hue by up to 0.1 of the circle."""
-    return _JITTER(image)
+def jitter_colours(image: Tensor, jitter: tuple[float, float, float, float]) -> Tensor:
+    """Change the colours of an image at random.
+
+    Args:
+        image: uint8 [3, H, W].
+        jitter: largest change of brightness, contrast and saturation (shares) and of hue (of the circle).
+
+    Example:
+        >>> jitter_colours(torch.full((3, 1, 1), 90, dtype=torch.uint8), (0, 0, 0, 0)).flatten()
+        tensor([90, 90, 90], dtype=torch.uint8)
+    """
+    return v2.ColorJitter(*jitter)(image)
 
 
 def random_flip(*maps: Tensor) -> tuple[Tensor, ...]:
-    """Mirror all maps [..., W] left to right together, half of the time."""
+    """Mirror all maps [..., W] together, left to right, with probability 0.5."""
     return tuple(m.flip(-1) for m in maps) if torch.rand(()) < 0.5 else maps
 
 
 def random_crop(size: int, *maps: Tensor) -> tuple[Tensor, ...]:
     """Cut the same random square out of all maps [C, H, W].
 
-    A side shorter than ``size`` is kept whole at a random place of a canvas of zeros.
+    A side shorter than ``size`` is kept whole at a random position in a canvas of zeros.
 
     Returns:
         Maps [C, size, size].

@@ -6,7 +6,6 @@ The stages call it image by image; a notebook calls :meth:`MaskPredictor.predict
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,52 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.config.config_file import read_config
-from affinitynet.config.settings import MaskConfig, PipelineConfig
+from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
-from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.inference.refine import mask_scores
+from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import pair_affinity
 from affinitynet.ops.cam import class_activation_maps
-from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import decide
 from affinitynet.ops.seeds import background_score
 from affinitynet.ops.walk import random_walk
+from affinitynet.records import Prediction, ScoreMaps, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
 
 Network = TypeVar("Network", TagClassifier, AffinityNet)
-
-
-@dataclass(frozen=True)
-class Walk:
-    """Scores after the random walk, at stride 8.
-
-    Args:
-        alphas: background strengths [A].
-        background: float32 [A, h, w], the walked (1 - max cam)^alpha.
-        scores: float32 [K, h, w], the walked class activation maps.
-    """
-
-    alphas: tuple[float, ...]
-    background: Tensor
-    scores: Tensor
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What :meth:`MaskPredictor.predict` found in an image.
-
-    Args:
-        mask: uint8 [H, W]; 0 background, class + 1.
-        classes: int64 [K], 0-based classes of the tags.
-        scores: float32 [K + 1, h, w], background first, at the size the image is labelled at: its own, unless its
-            long side exceeds ``longest_side``. The mask is their argmax.
-    """
-
-    mask: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray
 
 
 class MaskPredictor:
@@ -127,7 +96,8 @@ class MaskPredictor:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         numbers = sorted({self._class_number(tag) for tag in tags})
         small = reduced(image, self.config.longest_side)
-        scores = self.full_scores(small, self.walk(small, self.cams(small, numbers)), self.config.masks)
+        walk = self.walk(small, self.cams(small, numbers))
+        scores = mask_scores(walk, small.shape[:2], self.config.masks, self.config.crf, lambda: small)
         mask = decide(scores, numbers, image.shape[:2])
         return Prediction(mask, np.array(numbers, np.int64), scores.cpu().numpy())
 
@@ -140,11 +110,11 @@ class MaskPredictor:
         raise InputError(f"tag {tag!r}: not a class of this predictor; known: {', '.join(classes)}")
 
     @torch.inference_mode()
-    def cams(self, image: np.ndarray, classes: Sequence[int]) -> Tensor:
-        """Return multi-scale class activation maps float32 [K, H, W] in [0, 1] (spec, stage 2)."""
+    def cams(self, image: np.ndarray, classes: Sequence[int]) -> ScoreMaps:
+        """Return multi-scale maps float32 [K, H, W] in [0, 1] (docs/method.md, "Class activation maps")."""
         height, width = image.shape[:2]
         if not len(classes):
-            return torch.zeros(0, height, width, device=self.device)
+            return ScoreMaps((), torch.zeros(0, height, width, device=self.device))
         classifier = _given(self.classifier, "classifier")
         maps = []
         for scale in self.config.cams.scales:
@@ -152,51 +122,33 @@ class MaskPredictor:
             x = self._input(resize(image, size), classifier)
             with autocast(self.device, self.config.cams.precision):
                 maps.append(classifier.activation_maps(torch.cat([x, x.flip(-1)]), classes))
-        return class_activation_maps(maps, (height, width))
+        return ScoreMaps(tuple(classes), class_activation_maps(maps, (height, width)))
 
     @torch.inference_mode()
     def affinities(self, image: np.ndarray) -> Tensor:
-        """Return the pair affinities of the image's stride-8 grid, as :func:`pair_affinity` lays them out."""
+        """Return the pair affinities of the image's grid, at the stride of AffinityNet; see :func:`pair_affinity`."""
         net = _given(self.affinity_net, "affinity_net")
         x = self._input(image, net)
-        x = F.pad(x, (0, -x.shape[3] % STRIDE, 0, -x.shape[2] % STRIDE))
+        x = F.pad(x, (0, -x.shape[3] % net.stride, 0, -x.shape[2] % net.stride))
         with autocast(self.device, self.config.walk.precision):
             features = net(x)
         return pair_affinity(features, self.config.affinity.radius, self.config.affinity.border)[0]
 
     @torch.inference_mode()
-    def walk(self, image: np.ndarray, cams: Tensor) -> Walk:
-        """Spread class activation maps [K, H, W] along the image's affinities (spec, stage 4)."""
-        walk, pairs = self.config.walk, self.config.affinity
-        background = torch.stack([background_score(cams, alpha) for alpha in walk.alphas])
-        scores = torch.cat([background, cams.to(background)])
-        scores = F.pad(scores, (0, -scores.shape[2] % STRIDE, 0, -scores.shape[1] % STRIDE))
-        scores = F.avg_pool2d(scores, STRIDE)
-        if len(cams):
+    def walk(self, image: np.ndarray, cams: ScoreMaps) -> Walk:
+        """Spread an image's class activation maps [K, H, W] along its affinities (docs/method.md, "Random walk")."""
+        walk, pairs, stride = self.config.walk, self.config.affinity, _given(self.affinity_net, "affinity_net").stride
+        maps = cams.scores.to(self.device)
+        background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])
+        scores = torch.cat([background, maps.to(background)])
+        scores = F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride))
+        scores = F.avg_pool2d(scores, stride)
+        if len(maps):
             affinity = self.affinities(image)
             scores = random_walk(scores, affinity, walk.beta, walk.steps, pairs.radius, pairs.border)
-        return Walk(walk.alphas, scores[: len(walk.alphas)], scores[len(walk.alphas) :])
-
-    @torch.inference_mode()
-    def full_scores(self, image: np.ndarray, walk: Walk, masks: MaskConfig) -> Tensor:
-        """Return the decision's scores at the size of ``image``: float32 [K + 1, H, W], background first.
-
-        Raises:
-            InputError: ``masks.alpha`` is not among the walked ones.
-        """
-        height, width = image.shape[:2]
-        if masks.threshold is not None:
-            background = torch.full_like(walk.background[:1], masks.threshold)
-        elif masks.alpha in walk.alphas:
-            background = walk.background[walk.alphas.index(masks.alpha)][None]
-        else:
-            raise InputError(f"masks.alpha {masks.alpha}: only {walk.alphas} were walked; choose one of them")
-        scores = torch.cat([background, walk.scores])
-        scores = F.interpolate(scores[None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[0]
-        scores = scores[:, :height, :width].clamp(0, 1)
-        if masks.crf and len(scores) > 1:
-            return dense_crf(torch.from_numpy(image.copy()).to(scores.device), scores)
-        return scores
+        scores = scores.clamp(0, 1)  # rounding may leave them by a bit
+        count = len(walk.alphas)
+        return Walk(cams.classes, walk.alphas, scores[:count], scores[count:], stride)
 
     def _input(self, image: np.ndarray, network: TagClassifier | AffinityNet) -> Tensor:
         backbone = network.backbone

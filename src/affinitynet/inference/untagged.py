@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.config.config_file import read_config
-from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.models.segmenter import Segmenter
@@ -27,6 +27,7 @@ class SegmentationPredictor:
         model: the segmentation network.
         config: scales, the longest side and whether the CRF follows.
         device: where to compute.
+        crf: parameters of the CRF.
 
     Example:
         >>> predictor = SegmentationPredictor(Segmenter("LargeFOV", "lite", ["cat", "dog"]))
@@ -35,10 +36,14 @@ class SegmentationPredictor:
     """
 
     def __init__(
-        self, model: Segmenter, config: PredictConfig | None = None, device: torch.device | str = "cpu"
+        self,
+        model: Segmenter,
+        config: PredictConfig | None = None,
+        device: torch.device | str = "cpu",
+        crf: CRFParams | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.config = config or PredictConfig()
+        self.config, self.crf = config or PredictConfig(), crf or CRFParams()
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
 
     @classmethod
@@ -48,14 +53,14 @@ class SegmentationPredictor:
         Raises:
             InputError: there is no segmentation network.
         """
-        path, config = Path(source), PredictConfig()
+        path, config = Path(source), PipelineConfig()
         if path.is_dir():
             folder = WorkFolder(path)
             path = folder.weights("segmenter")
             if not path.exists():
                 raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
-            config = read_config(folder.config_file, PipelineConfig()).predict
-        return cls(Segmenter.load(path), config, device)
+            config = read_config(folder.config_file, config)
+        return cls(Segmenter.load(path), config.predict, device, config.crf)
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Return the mask uint8 [H, W] of an image uint8 [H, W, 3]: 0 background, class + 1.
@@ -86,7 +91,7 @@ class SegmentationPredictor:
             total += F.interpolate(both[None], size, mode="bilinear", align_corners=False)[0]
         scores = total / (2 * len(self.config.scales))
         if self.config.crf:
-            scores = dense_crf(torch.from_numpy(image.copy()).to(self.device), scores)
+            scores = dense_crf(torch.from_numpy(image.copy()).to(self.device), scores, self.crf)
         return scores
 
 

@@ -1,4 +1,4 @@
-"""AffinityNet: features whose L1 distance says which pixels belong together (paper, section 3.2)."""
+"""AffinityNet: features whose L1 distance measures which pixels belong together (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 
-STRIDE = 8
-"""Input pixels per pixel of the affinity grid, of the walk and of its scores."""
-
 
 class AffinityNet(nn.Module):
     """Backbone features, reduced, joined at stride 8 and mixed.
 
-    Each tap goes through a 1x1 convolution, where the backbone asks for it a GroupNorm, is brought to
-    stride 8 (average pooled or bilinearly enlarged) and through ELU; ``f9`` mixes the joined channels,
-    as in the paper. Fine taps carry edges, coarse ones meaning.
+    Each tap goes through a 1x1 convolution and, if the backbone asks for it, a GroupNorm, is brought to
+    stride 8 (average-pooled or enlarged bilinearly) and goes through ELU; ``f9`` mixes the joined channels,
+    as in the paper. Fine taps carry edges, coarse ones semantics.
 
     Args:
         backbone: of :func:`affinitynet.models.backbones.registry.build_backbone`.
@@ -33,6 +30,9 @@ class AffinityNet(nn.Module):
         >>> tuple(net(torch.zeros(1, 3, 64, 96)).shape)
         (1, 256, 8, 12)
     """
+
+    stride = 8
+    """Pixels of the input per pixel of the affinity grid, of the walk and of its scores."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class AffinityNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features float32 [B, D, H / 8, W / 8] of normalised images; H, W multiples of 8."""
-        size = (x.shape[2] // STRIDE, x.shape[3] // STRIDE)
+        size = (x.shape[2] // self.stride, x.shape[3] // self.stride)
         taps = [
             F.elu(_to_size(norm(reduce(feature)), size))
             for feature, reduce, norm in zip(self.backbone(x), self.reduce, self.norm, strict=True)
@@ -61,7 +61,7 @@ class AffinityNet(nn.Module):
         return F.elu(self.f9(torch.cat(taps, dim=1))).float()
 
     def parameter_groups(self) -> list[dict]:
-        """Return the optimiser's groups; the convolutions of the head are new (the original's norms are not)."""
+        """Return the optimiser's groups; the head's convolutions are new (as in the original, its norms are not)."""
         return parameter_groups(self, [self.reduce, self.f9])
 
     @classmethod
@@ -69,11 +69,11 @@ class AffinityNet(nn.Module):
         """Read an AffinityNet, in eval mode: from our own safetensors or a checkpoint of the released code.
 
         Raises:
-            InputError: the file is no AffinityNet.
+            InputError: the file is not an AffinityNet.
         """
         found = read_weights(path)
         if found.part != "affinity":
-            raise InputError(f"{path}: holds no AffinityNet but {found.part} weights; name another file")
+            raise InputError(f"{path}: contains {found.part} weights, not an AffinityNet; pass another file")
         model = cls(build_backbone(found.network, found.settings.get("taps")))
         fill(model, found.state, str(path))
         return model.eval()

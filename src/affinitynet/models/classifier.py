@@ -15,7 +15,7 @@ from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 
-REFERENCE_CLASSES = 20  # VOC's, which the learning rates were chosen with
+REFERENCE_CLASSES = 20  # those of VOC, for which the learning rates were chosen
 
 
 class TagClassifier(nn.Module):
@@ -60,14 +60,14 @@ class TagClassifier(nn.Module):
         """Read a classifier, in eval mode: from our own safetensors or a checkpoint of the released code.
 
         Args:
-            classes: names of the classes, for a file that does not tell them.
+            classes: names of the classes, for a file that does not contain them.
 
         Raises:
-            InputError: the file is no classifier, or has another number of classes.
+            InputError: the file is not a classifier, or has a different number of classes.
         """
         found = read_weights(path)
         if found.part != "classifier":
-            raise InputError(f"{path}: holds no classifier but {found.part} weights; name another file")
+            raise InputError(f"{path}: contains {found.part} weights, not a classifier; pass another file")
         count = len(found.state["fc8.weight"])
         names = found.settings.get("classes") or classes or [f"class {i + 1}" for i in range(count)]
         model = cls(build_backbone(found.network, found.settings.get("taps")), names)
@@ -80,8 +80,8 @@ def tag_loss(logits: Tensor, tags: Tensor, mean_count: Callable[[Tensor], Tensor
 
     ``mean_count`` turns the number of images here into its mean over the processes that share the batch.
 
-    The original's mean over its 20 classes. With fewer classes a mean would weigh each of them
-    more and make the same learning rate diverge, so the sum is divided by 20 at least.
+    The original averages over its 20 classes. With fewer classes an average would give each of them more
+    weight and make the same learning rate diverge, so the sum is divided by at least 20.
 
     Example:
         >>> round(tag_loss(torch.zeros(1, 20), torch.ones(1, 20)).item(), 4)

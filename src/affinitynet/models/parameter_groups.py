@@ -1,4 +1,4 @@
-"""What of a network learns how fast: the original's four groups of parameters."""
+"""Which parameters learn how fast: the four groups of the original."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from torch import nn
 
 
 def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list[dict]:
-    """Split trainable parameters into the four groups of the original's optimiser.
+    """Split trainable parameters into the four groups of the original optimiser.
 
     Pretrained weights learn at ``lr``, pretrained biases at ``2 lr`` without decay, new layers'
-    weights at ``10 lr`` and new biases at ``20 lr`` without decay (spec, stage 1). The optimiser's
-    ``lr`` is multiplied by each group's ``factor``, decay applies where ``decays``.
+    weights at ``10 lr`` and new biases at ``20 lr`` without decay (docs/method.md, "Training"). The optimiser's
+    ``lr`` is multiplied by each group's ``factor``, and weight decay applies where ``decays`` is true.
 
     Args:
         model: the whole network.
-        new: its parts that start from random values.
+        new: the parts that start from random values.
 
     Returns:
-        Groups ``{"params", "factor", "decays"}``, empty ones left out.
+        Groups ``{"params", "factor", "decays"}``, without empty ones.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))

@@ -1,8 +1,7 @@
-"""The segmentation network that the masks train (paper, section 4.4): an image in, no tags."""
+"""The segmentation network trained on the masks, which needs no tags (paper, section 4.4)."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import TIMM_NAME, Lite
 from affinitynet.models.backbones.registry import build_backbone
@@ -21,8 +20,8 @@ from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 
 LARGEFOV = "LargeFOV"
-ATROUS = 12  # dilation of DeepLab-LargeFOV's fc6 and of ResNet-38's head
-ATROUS_CHANNELS = 512  # of ResNet-38's head
+ATROUS = 12  # dilation of fc6 in DeepLab-LargeFOV and of the head of ResNet-38
+ATROUS_CHANNELS = 512  # of the head of ResNet-38
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(smp, name)
     for name in (
@@ -38,7 +37,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
         "UPerNet",
     )
 }
-"""segmentation-models-pytorch's architectures that any of its encoders fits."""
+"""The architectures of segmentation-models-pytorch that work with any of its encoders."""
 
 
 class Segmenter(nn.Module):
@@ -50,7 +49,7 @@ class Segmenter(nn.Module):
         encoder: for "LargeFOV" a backbone's name; else "lite" or an encoder of
             segmentation-models-pytorch, with random weights.
         classes: the C class names; background is label 0.
-        taps: of a timm backbone, as :func:`build_backbone` takes them.
+        taps: of a timm backbone, as for :func:`build_backbone`.
 
     Raises:
         InputError: an unknown architecture or encoder.
@@ -89,7 +88,7 @@ class Segmenter(nn.Module):
         """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first."""
         height, width = x.shape[2:]
         if self.training and len(x) == 1:
-            return self(torch.cat([x, x]))[:1]  # BatchNorm cannot tell a statistic from one pooled value
+            return self(torch.cat([x, x]))[:1]  # BatchNorm cannot estimate statistics from one pooled value
         padded = F.pad(x, (0, self._missing(width), 0, self._missing(height)))
         logits = self.network(padded).float()
         if logits.shape[2:] != padded.shape[2:]:
@@ -97,11 +96,11 @@ class Segmenter(nn.Module):
         return logits[:, :, :height, :width]
 
     def _missing(self, side: int) -> int:
-        """Return how many pixels a side lacks of one the architecture takes."""
+        """Return how many pixels to pad a side by, for the architecture to accept it."""
         return max(self.smallest - side, -side % self.multiple)
 
     def train(self, mode: bool = True) -> Segmenter:
-        """Switch dropout and the like; the encoder's BatchNorm keeps its statistics, as in the other stages."""
+        """Set the mode of all layers except the encoder's BatchNorm, which keeps its statistics as elsewhere."""
         super().train(mode)
         for module in self.encoder.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -109,7 +108,7 @@ class Segmenter(nn.Module):
         return self
 
     def parameter_groups(self) -> list[dict]:
-        """Return the optimiser's groups; all but the encoder is new."""
+        """Return the optimiser's groups; everything but the encoder is new."""
         known = {id(module) for module in self.encoder.modules()}
         new = [m for m in self.network.modules() if id(m) not in known and not list(m.children())]
         return parameter_groups(self.network, new)
@@ -119,11 +118,11 @@ class Segmenter(nn.Module):
         """Read a segmenter from its safetensors file, in eval mode.
 
         Raises:
-            InputError: the file is no segmenter.
+            InputError: the file is not a segmenter.
         """
         found = read_weights(path)
         if "architecture" not in found.settings:
-            raise InputError(f"{path}: holds no segmentation network; name a segmenter.safetensors")
+            raise InputError(f"{path}: contains no segmentation network; pass a segmenter.safetensors")
         model = cls(**{"taps": None, **found.settings})
         fill(model, found.state, str(path))
         return model.eval()
@@ -132,8 +131,8 @@ class Segmenter(nn.Module):
 class LargeFOV(nn.Module):
     """Label scores from a backbone's last features, as DeepLab-LargeFOV does.
 
-    VGG-16's fc6 is dilated by 12 and its last features classified (Chen et al., ICLR 2015); other
-    backbones get two 3x3 convolutions dilated by 12, as Wu et al. (2016) give ResNet-38.
+    fc6 of VGG-16 is dilated by 12 and its last features are classified (Chen et al., ICLR 2015); other
+    backbones get two 3x3 convolutions dilated by 12, like ResNet-38 in Wu et al. (2016).
     """
 
     def __init__(self, backbone: Backbone, labels: int) -> None:
@@ -156,8 +155,8 @@ class LargeFOV(nn.Module):
 
 def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
     if architecture not in ARCHITECTURES:
-        nearest = difflib.get_close_matches(architecture, [*ARCHITECTURES, LARGEFOV], n=1, cutoff=0.0)
-        raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {nearest[0]}?")
+        likely = nearest(architecture, [*ARCHITECTURES, LARGEFOV])
+        raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {likely}?")
     name = f"tu-{TIMM_NAME}" if encoder == "lite" else encoder
     try:
         return ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
@@ -173,17 +172,17 @@ def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
     """Give a segmenter's encoder the weights of a backbone of the same network, and freeze what the backbone freezes.
 
     Raises:
-        InputError: the encoder is another network.
+        InputError: the encoder is a different network.
     """
     state, trained = backbone.state_dict(), {name: p.requires_grad for name, p in backbone.named_parameters()}
-    if segmenter.settings["architecture"] != LARGEFOV:  # there the encoder is timm's network in other wrapping
+    if segmenter.settings["architecture"] != LARGEFOV:  # elsewhere the encoder is timm's network in another wrapper
         state = {f"model.{key.removeprefix('network.')}": value for key, value in state.items()}
         trained = {f"model.{key.removeprefix('network.')}": value for key, value in trained.items()}
     wanted = segmenter.encoder.state_dict()
     if missing := set(wanted) - set(state):
         raise InputError(
-            f"--segmenter.encoder {segmenter.settings['encoder']}: is another network in "
-            f"{segmenter.settings['architecture']} than in the classifier (it wants {min(missing)}); choose "
+            f"--segmenter.encoder {segmenter.settings['encoder']}: is a different network in "
+            f"{segmenter.settings['architecture']} than in the classifier (it needs {min(missing)}); choose "
             "--segmenter.architecture LargeFOV, or --segmenter.start imagenet"
         )
     segmenter.encoder.load_state_dict({key: state[key] for key in wanted})
@@ -192,17 +191,17 @@ def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
 
 
 def start_from_hub(segmenter: Segmenter) -> None:
-    """Give an encoder of segmentation-models-pytorch the ImageNet weights that it fetches.
+    """Give an encoder of segmentation-models-pytorch its downloadable ImageNet weights.
 
     Raises:
-        InputError: they cannot be had.
+        InputError: they are not available.
     """
     name = segmenter.settings["encoder"]
     try:
         encoder = smp.encoders.get_encoder(name, weights="imagenet")
-    except Exception as error:  # whatever a hub and its transport may raise
+    except Exception as error:  # a hub and its transport may raise anything
         raise InputError(
-            f"--segmenter.encoder {name}: its ImageNet weights cannot be fetched "
+            f"--segmenter.encoder {name}: its ImageNet weights cannot be downloaded "
             f"({type(error).__name__}); go online, or choose --segmenter.encoder lite or --segmenter.start random"
         ) from None
     segmenter.encoder.load_state_dict(encoder.state_dict())

@@ -2,6 +2,5 @@
 
 import warnings
 
-# torch says so once per process of the CSR matrices that lattice and walk are made of; a user can do
-# nothing about it.
+# torch warns once per process about the CSR matrices that lattice and walk use; a user can do nothing about it.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

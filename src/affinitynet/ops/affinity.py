@@ -24,18 +24,18 @@ from affinitynet.records import BACKGROUND, IGNORE
 
 Border = Literal["original", "full"]
 
-SCORE_FLOOR = 1e-5  # below it in every map, a pixel has no scores: it is padding (spec, stage 3)
-LOSS_FLOOR = 1e-5  # keeps the logarithms and the means of empty sets finite (spec, stage 3)
+SCORE_FLOOR = 1e-5  # below it in every map, a pixel has no scores: it is padding (docs/method.md, "Labels")
+LOSS_FLOOR = 1e-5  # keeps the logarithms and the means of empty sets finite (docs/method.md, "Loss")
 
 
 @lru_cache(maxsize=8)
 def pair_offsets(radius: int = 5) -> tuple[tuple[int, int], ...]:
     """Return the offsets (dy, dx) from a pixel to those nearer than ``radius``, each pair once.
 
-    In ascending order, which the released code shares: (0, 1) to (0, r - 1), then row by row.
+    In ascending order, as in the released code: (0, 1) to (0, r - 1), then row by row.
 
     Args:
-        radius: in pixels of the feature map, at least 1; the paper's gamma (section 3.2) is 5.
+        radius: in pixels of the feature map, at least 1; 5 in the paper (gamma, section 3.2).
 
     Raises:
         ValueError: ``radius`` is less than 1.
@@ -47,7 +47,7 @@ def pair_offsets(radius: int = 5) -> tuple[tuple[int, int], ...]:
         34
     """
     if radius < 1:
-        raise ValueError(f"radius must be at least 1, got {radius}; the paper's is 5")
+        raise ValueError(f"radius must be at least 1, got {radius}; the paper uses 5")
     reach = range(-radius + 1, radius)
     return tuple((dy, dx) for dy in reach for dx in reach if (dy, dx) > (0, 0) and dy**2 + dx**2 < radius**2)
 
@@ -72,7 +72,7 @@ def source_grid(height: int, width: int, radius: int, border: Border) -> tuple[i
 def pair_affinity(features: Tensor, radius: int = 5, border: Border = "original") -> Tensor:
     """Return how alike the features of nearby pixels are: exp(-mean_c |f_i - f_j|) (paper, equation 5).
 
-    Neither pass holds more than one image's differences at one offset: the backward pass computes them again.
+    Neither pass holds more than one image's differences at one offset: the backward pass recomputes them.
 
     Args:
         features: floating [B, C, H, W]; channels-last memory is fastest.
@@ -155,10 +155,10 @@ def _padded(maps: Tensor, radius: int, border: Border, fill: float) -> Tensor:
 
 
 def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
-    """Label the pixels AffinityNet can learn from (paper, section 3.2; spec, stage 3).
+    """Label the pixels AffinityNet can learn from (paper, section 3.2; docs/method.md, "Labels").
 
-    Confident foreground is what wins against the amplified background (low alpha), confident
-    background what wins even against the weakened one's classes (high alpha).
+    A pixel is confident foreground where a class wins against an amplified background (low alpha), and
+    confident background where even a weakened background wins against the classes (high alpha).
 
     Args:
         low, high: floating [K + 1, H, W], CRF scores with the low and the high alpha, background
@@ -188,7 +188,7 @@ def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
 
 
 def pair_labels(labels: Tensor, radius: int = 5, border: Border = "original") -> tuple[Tensor, Tensor, Tensor]:
-    """Tell which pairs are alike and which are not (paper, section 3.2).
+    """Return which pairs are alike and which differ (paper, section 3.2).
 
     Args:
         labels: int64 [B, H, W]; 0 background, 255 neutral.
@@ -255,8 +255,8 @@ def affinity_loss(
     """
     if not affinity.shape == background.shape == foreground.shape == negative.shape:
         raise ValueError(
-            f"affinity {list(affinity.shape)} and its labels {list(background.shape)} must have one shape; "
-            "make both with the same radius and border"
+            f"affinity {list(affinity.shape)} and its labels {list(background.shape)} must have the same shape; "
+            "compute both with the same radius and border"
         )
     alike = -torch.log(affinity + LOSS_FLOOR)
     different = -torch.log(1 + LOSS_FLOOR - affinity)

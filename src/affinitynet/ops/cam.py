@@ -1,4 +1,4 @@
-"""Multi-scale class activation maps (Zhou et al., CVPR 2016; fused as in the spec, stage 2)."""
+"""Multi-scale class activation maps (Zhou et al., CVPR 2016; docs/method.md, "Class activation maps")."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAXIMUM_FLOOR = 1e-5  # keeps a class without any activation from dividing by zero (spec, stage 2)
+MAXIMUM_FLOOR = 1e-5  # for a class without any activation (docs/method.md, "Class activation maps")
 
 
 def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """Fuse the activation maps of several image scales, each also mirrored.
+    """Fuse the activation maps of several image scales and their mirror images.
 
     Every map is resized bilinearly to ``size``, mirrored ones are mirrored back, all are summed,
     and each class is divided by its maximum + 1e-5.
 
     Args:
-        maps: one float tensor [2, K, h, w] a scale: the image's maps and its mirror image's,
-            at least 0.
+        maps: one float tensor [2, K, h, w] per scale, at least 0: the maps of the image and of its
+            mirror image.
         size: (H, W) of the image.
 
     Returns:
         float32 [K, H, W] in [0, 1).
 
     Raises:
-        ValueError: no maps, or they are not floating [2, K, h, w] of one K.
+        ValueError: no maps, or they are not floating [2, K, h, w] with the same K.
 
     Example:
         >>> half = torch.rand(2, 3, 4, 6)
@@ -34,7 +34,7 @@ def class_activation_maps(maps: Sequence[Tensor], size: tuple[int, int]) -> Tens
         (3, 32, 48)
     """
     if not maps or any(m.ndim != 4 or m.shape[:2] != (2, maps[0].shape[1]) for m in maps):
-        raise ValueError(f"maps must be [2, K, h, w] of one K, got {[list(m.shape) for m in maps]}")
+        raise ValueError(f"maps must be [2, K, h, w] with the same K, got {[list(m.shape) for m in maps]}")
     total = torch.zeros(maps[0].shape[1], *size, device=maps[0].device)
     if not len(total):
         return total

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from affinitynet.config.settings import CRFParams
 from affinitynet.ops.lattice import PermutohedralLattice
 
-FLOOR = 1e-5  # least probability a label starts with, the original's
-
-
-@dataclass(frozen=True)
-class CRFParams:
-    """Parameters of the model; the defaults are the original method's.
-
-    Args:
-        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
-        gaussian_compat: its Potts weight.
-        bilateral_sxy: standard deviation of the appearance kernel in space, pixels.
-        bilateral_srgb: the same in colour, of 0..255 RGB.
-        bilateral_compat: its Potts weight.
-        iterations: mean-field iterations; it has not converged by 10, so their number is part of
-            the result.
-    """
-
-    gaussian_sxy: float = 3.0
-    gaussian_compat: float = 3.0
-    bilateral_sxy: float = 80.0
-    bilateral_srgb: float = 13.0
-    bilateral_compat: float = 10.0
-    iterations: int = 10
+FLOOR = 1e-5  # lowest initial probability of a label, as in the original
 
 
 def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) -> Tensor:
@@ -40,8 +18,8 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
 
     With unaries U = -log(clip(p, 1e-5, 1)) and Q_0 = softmax(-U), every iteration is
     Q = softmax(-U + sum_k w_k K_k Q), K_k being the symmetrically normalised filter of kernel k
-    (smoothness over position; appearance over position and colour). The lattices depend on the
-    image alone: all problems and labels share them.
+    (smoothness over position; appearance over position and colour). The lattices depend only
+    on the image, so all problems and labels share them.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -95,7 +73,7 @@ def _check(image: Tensor, scores: Tensor) -> None:
             f"{list(image.shape[:2])}, got {list(scores.shape)}"
         )
     if scores.numel() and not torch.stack(scores.aminmax()).isfinite().all():
-        raise ValueError("scores hold NaN or infinity; mend what made them")
+        raise ValueError("scores contain NaN or infinity; fix the code that computed them")
 
 
 def _softmax_against_first(logits: Tensor) -> Tensor:
@@ -129,5 +107,5 @@ def _positions(height: int, width: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _smoothness_lattice(height: int, width: int, sxy: float, device: torch.device) -> PermutohedralLattice:
-    """Return the filter over positions; images of one size share it."""
+    """Return the filter over positions; images of the same size share it."""
     return PermutohedralLattice(_positions(height, width, device) / sxy)

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from affinitynet.records import Walk
+
 BAND_NUMBERS = 2**25  # full-size scores in memory at a time
 
 
 def labels_at(scores: Tensor, size: tuple[int, ...]) -> np.ndarray:
     """Return the argmax uint8 [H, W] of scores [L, h, w] enlarged bilinearly to ``size`` (H, W).
 
-    A band of rows at a time, so that nothing of the size labels x image is ever in memory.
+    Works on a band of rows at a time, so that no array of labels x image is ever in memory.
 
     Example:
         >>> labels_at(torch.tensor([[[0.9, 0.1]], [[0.1, 0.9]]]), (1, 4))
@@ -53,8 +55,53 @@ def decide(scores: Tensor, classes: Sequence[int], size: tuple[int, ...] | None 
     return values[labels_at(scores, size or scores.shape[1:])]
 
 
+def foreground(scores: Tensor, classes: Sequence[int]) -> tuple[Tensor, np.ndarray]:
+    """Return the strongest class of each pixel and how strong it is.
+
+    ``np.where(strength > background, labels, 0)`` then equals the result of :func:`decide` with that background,
+    for any number of backgrounds.
+
+    Args:
+        scores: floating [K, H, W] in [0, 1].
+        classes: 0-based class numbers of the rows.
+
+    Returns:
+        The strength [H, W], -1 where K is 0, and the labels (class + 1) uint8 [H, W].
+
+    Example:
+        >>> strength, labels = foreground(torch.tensor([[[0.1]], [[0.7]]]), [3, 7])
+        >>> round(strength.item(), 2), labels
+        (0.7, array([[8]], dtype=uint8))
+    """
+    if not len(scores):
+        return scores.new_full(scores.shape[1:], -1), np.zeros(scores.shape[1:], np.uint8)
+    strength, index = scores.max(0)
+    return strength, np.array([c + 1 for c in classes], np.uint8)[index.cpu().numpy()]
+
+
+def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor) -> Tensor:
+    """Return the scores of a walk at the size its image was labelled at: float32 [K + 1, H, W], background first.
+
+    Args:
+        walk: scores at its stride.
+        size: (H, W), at most the stride times that of the walk.
+        background: a constant in (0, 1), or the walked background of one strength [h, w].
+
+    Example:
+        >>> walk = Walk((0,), (4.0,), torch.zeros(1, 1, 2), torch.ones(1, 1, 2), stride=8)
+        >>> scores = walked_scores(walk, (7, 13), walk.background_of(4))
+        >>> tuple(scores.shape), decide(scores, walk.classes).min()
+        ((2, 7, 13), np.uint8(1))
+    """
+    first = walk.background[:1]
+    first = torch.full_like(first, background) if isinstance(background, float) else background[None]
+    scores = torch.cat([first, walk.scores])[None]
+    full = F.interpolate(scores, scale_factor=walk.stride, mode="bilinear", align_corners=False)[0]
+    return full[:, : size[0], : size[1]].clamp(0, 1)
+
+
 def enlarge(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return labels [h, w] at ``size`` (H, W), each pixel the nearest one's.
+    """Return labels [h, w] enlarged to ``size`` (H, W) by nearest neighbour.
 
     Example:
         >>> enlarge(np.array([[1, 2]]), (2, 4))

@@ -2,7 +2,7 @@
 
 Points of a d-dimensional feature space are spread (splat) onto the vertices of the simplex around
 them, the vertices are blurred along d + 1 axes, and the points read the result back (slice). All
-three are products with sparse matrices that depend on the features alone.
+three are products with sparse matrices that depend only on the features (docs/method.md, "Dense CRF").
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-POINTS_AT_A_TIME = 32768  # whose intermediate results stay in a core's cache
-NORMALISATION_FLOOR = 1e-20  # of pydensecrf: keeps an empty neighbourhood from dividing by zero
+POINTS_AT_A_TIME = 32768  # so that intermediate results stay in a core's cache
+NORMALISATION_FLOOR = 1e-20  # as in pydensecrf, against division by zero in an empty neighbourhood
 
 
 class PermutohedralLattice:
@@ -125,9 +125,9 @@ def _elevate(features: Tensor) -> Tensor:
 
 
 def _descending_rank(values: Tensor) -> Tensor:
-    """Rank the rows of [R, N] column by column, int8, 0 the largest; of equals the first comes first.
+    """Rank the rows of [R, N] column by column, int8, 0 the largest; of equal values the first comes first.
 
-    Comparing all pairs of a few rows is several times as fast as sorting that many short columns.
+    Comparing all pairs of a few rows is several times faster than sorting many short columns.
     """
     rank = torch.arange(len(values), dtype=torch.int8, device=values.device)[:, None].repeat(1, values.shape[1])
     rows, ranks = values.unbind(), rank.unbind()
@@ -140,7 +140,7 @@ def _descending_rank(values: Tensor) -> Tensor:
 
 
 def _ascending(values: Tensor) -> Tensor:
-    """Sort the columns of [R, N], the smallest first, by exchanging rows pair by pair."""
+    """Sort the columns of [R, N], the smallest first, by swapping rows pair by pair."""
     rows = list(values.unbind())
     for i in range(len(rows)):
         for j in range(i + 1, len(rows)):
@@ -151,8 +151,8 @@ def _ascending(values: Tensor) -> Tensor:
 def _strides(elevated: Tensor) -> tuple[Tensor, Tensor]:
     """Return the strides [d] of vertex keys around points [d + 1, N], and the multiples [d, 1] they count from.
 
-    The room on both sides keeps the keys of vertices and of their neighbours apart too. Keys are int32 where
-    they fit: they are sorted in half the time.
+    The margin on both sides keeps the keys of neighbours distinct as well. Keys are int32 if they fit, because
+    those are sorted in half the time.
     """
     size = len(elevated)
     lowest = (elevated.amin(1) / size).floor() - 3
@@ -168,7 +168,7 @@ def _number_vertices(cell: Tensor, rank: Tensor, strides: Tensor) -> tuple[Tenso
     """Number the vertices of all simplices.
 
     Vertex r of a simplex has the multiples of its origin, less 1 on the coordinates whose rank is above d - r.
-    Points of one simplex share its vertices, so simplices are told apart first: there are fewer of them.
+    Points of one simplex share its vertices, so simplices are numbered first: there are fewer of them.
 
     Args:
         cell: [N], sum of stride x multiple of each simplex's origin.
@@ -212,7 +212,7 @@ def _blur_matrices(keys: Tensor, strides: Tensor) -> list[Tensor]:
     """Return for each of the d + 1 axes the CSR matrix of new = old + (left + right) / 2.
 
     A neighbour differs by -1 on every coordinate but +d on its axis; one that no point has
-    splatted to does not exist and counts 0.
+    splatted to does not exist and contributes 0.
     """
     count, size = len(keys), len(strides) + 1
     one_less = torch.where(keys % size > 0, keys - 1, keys + (size - 1) - size * strides.sum(dtype=keys.dtype))

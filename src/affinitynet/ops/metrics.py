@@ -1,4 +1,4 @@
-"""Confusion matrix, and the numbers that follow from it."""
+"""Confusion matrix, and the metrics that follow from it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         num_classes: C, background included.
 
     Returns:
-        int64 [C, C]; matrices of several images may be added.
+        int64 [C, C]; matrices of several images can be added.
 
     Raises:
-        ValueError: shapes differ, or a label that counts is out of range.
+        ValueError: shapes differ, or a label that is counted is out of range.
 
     Example:
         >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2).tolist()
@@ -47,14 +47,14 @@ def _count(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
 
 
 def mean_iou(confusion: Tensor) -> tuple[float, Tensor]:
-    """Return the mean over classes of intersection / union, and each class's.
+    """Return the mean over classes of intersection / union, and that of each class.
 
     Args:
-        confusion: int [C, C] of the whole data set, as :func:`confusion_matrix` makes it.
+        confusion: int [C, C] of the whole collection, from :func:`confusion_matrix`.
 
     Returns:
         The mean in [0, 1], and float64 [C]. A class with neither ground truth nor prediction is
-        NaN and left out of the mean.
+        NaN and not part of the mean.
 
     Example:
         >>> miou, iou = mean_iou(torch.tensor([[2, 1, 0], [0, 3, 0], [0, 0, 0]]))
@@ -71,11 +71,11 @@ def precision_recall(confusion: Tensor) -> tuple[Tensor, Tensor]:
     """Return each class's precision and recall over pixels.
 
     Args:
-        confusion: int [C, C] of the whole data set, as :func:`confusion_matrix` makes it.
+        confusion: int [C, C] of the whole collection, from :func:`confusion_matrix`.
 
     Returns:
-        float64 [C] twice: the share of pixels given to a class that are its own, NaN where none was
-        given; the share of a class's own pixels that were given to it, NaN where it has none.
+        float64 [C] twice: the share of the pixels predicted as a class that belong to it, NaN if there are
+        none; the share of the pixels of a class that were predicted as it, NaN if it has none.
 
     Example:
         >>> precision, recall = precision_recall(torch.tensor([[2, 1], [0, 3]]))
@@ -87,7 +87,7 @@ def precision_recall(confusion: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pixel_accuracy(confusion: Tensor) -> float:
-    """Return the share of all pixels that have their own label, from int [C, C]; NaN without pixels.
+    """Return the share of all pixels with the correct label, from int [C, C]; NaN without pixels.
 
     Example:
         >>> pixel_accuracy(torch.tensor([[2, 1], [0, 1]]))

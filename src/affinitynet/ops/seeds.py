@@ -11,11 +11,11 @@ from affinitynet.ops.crf import CRFParams, dense_crf
 
 
 def background_score(cams: Tensor, alpha: float) -> Tensor:
-    """Return (1 - max_c cam)^alpha: how sure it is that no class is there.
+    """Return (1 - max_c cam)^alpha: the confidence that no class is present.
 
     Args:
         cams: float [K, H, W] in [0, 1]; K may be 0.
-        alpha: above 0; the higher, the less background.
+        alpha: above 0; higher means less background.
 
     Returns:
         [H, W] in [0, 1]; ones where K is 0.
@@ -39,7 +39,7 @@ def confident_seeds(
     """Return the dense CRF's scores of [background, cams] for each background strength.
 
     Confident foreground is where a class wins at a low alpha, confident background where it wins
-    at a high one; :func:`affinitynet.ops.affinity.affinity_labels` reads them so.
+    at a high one; this is how :func:`affinitynet.ops.affinity.affinity_labels` uses them.
 
     Args:
         image: uint8 [H, W, 3] RGB.

@@ -17,14 +17,14 @@ def transition_matrix(
     """Return the paper's transition matrix T = D^-1 A^beta (equation 4), sparse.
 
     A holds the affinity of every pair both ways and 1 on the diagonal, the power is elementwise, and D is
-    the diagonal of row sums. A being symmetric, this is the transpose of the released code's matrix, which
-    divides by column sums and has the scores as row vectors. At most 2 P + 1 entries a row (69 for radius 5).
+    the diagonal of row sums. A being symmetric, this is the transpose of the matrix of the released code, which
+    divides by column sums and has the scores as row vectors. At most 2 P + 1 entries per row (69 for radius 5).
 
     Args:
         affinity: floating [P, h, w] in [0, 1], of one image, as :func:`pair_affinity` lays it out.
         size: (H, W) of the feature map.
         beta: the paper's beta, at least 0; larger trusts strong affinities more.
-        radius, border: those the affinities were made with.
+        radius, border: those the affinities were computed with.
 
     Returns:
         Sparse CSR float64 [H W, H W] with int32 indices; every row sums to 1. Rounded to float32, 256
@@ -63,7 +63,7 @@ def transition_matrix(
 
 @lru_cache(maxsize=4)  # the images of a collection have few sizes
 def _links(size: tuple[int, int], radius: int, border: Border, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return who is linked to whom: a CSR matrix's row starts and columns, and each entry's pair, int32.
+    """Return the links between pixels: row starts and columns of a CSR matrix, and the pair of each entry, int32.
 
     Pairs are counted from 1 in the order of affinities [P, h, w]; 0 is a pixel's link to itself.
     """
@@ -113,12 +113,12 @@ def random_walk(
     of n = 256. The recurrence T_k+1 = 2 x T_k - T_k-1 costs one sparse product for each k <= m <= n.
 
     Args:
-        scores: floating [K, H, W]; any number of maps, each walks by itself.
+        scores: floating [K, H, W]; any number of maps, each walked independently.
         affinity: floating [P, h, w] in [0, 1], of one image, as :func:`pair_affinity` lays it out.
         beta: the paper's beta, at least 0; larger trusts strong affinities more.
         steps: the paper's t, at least 0.
-        radius, border: those the affinities were made with.
-        tolerance: the largest sum of coefficients to leave out; 0 leaves out none.
+        radius, border: those the affinities were computed with.
+        tolerance: the largest sum of coefficients to drop; 0 drops none.
 
     Returns:
         Scores [K, H, W], float32 (float64 for float64 scores).
@@ -156,7 +156,7 @@ def random_walk(
 
 
 def _power_coefficients(steps: int, tolerance: float) -> list[float]:
-    """Return the Chebyshev coefficients of x^steps up to the first k that leaves out at most ``tolerance``.
+    """Return the Chebyshev coefficients of x^steps up to the first k beyond which at most ``tolerance`` is dropped.
 
     They are divided by their sum.
 

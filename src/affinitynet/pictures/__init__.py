@@ -1,1 +1,1 @@
-"""Numbers to pixels."""
+"""Turning numbers into pixels."""

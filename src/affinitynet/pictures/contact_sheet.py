@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
-from affinitynet.files import atomic_file, load_arrays
+from affinitynet.files import atomic_file
 from affinitynet.ops.decision import enlarge
 from affinitynet.pictures.overlays import overlay_heat, overlay_mask
 from affinitynet.records import TaggedImage
@@ -53,9 +53,8 @@ def _pictures(
     """Return the record's image, CAM overlay, mask overlay and ground-truth overlay, uint8 [h, w, 3]."""
     image = reduced(load_image(record.path), longest_side)
     size = image.shape[:2]
-    cams = load_arrays(work.artifact("cams", record.name))["scores"].astype(np.float32).max(0, initial=0)
-    with Image.open(work.artifact("masks", record.name)) as file:
-        mask = np.asarray(file)
+    cams = work.cams.load(record.name).scores.numpy().max(0, initial=0)
+    mask = work.masks.load(record.name)
     pictures = [image, overlay_heat(image, cams), overlay_mask(image, enlarge(mask, size))]
     if record.mask is not None:
         pictures.append(overlay_mask(image, enlarge(collection.mask(record), size)))

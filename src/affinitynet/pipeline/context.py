@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
+from torch import nn
 
-from affinitynet.config.settings import RANDOM, PipelineConfig
+from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import reduced
-from affinitynet.files import load_arrays, save_weights
+from affinitynet.files import save_weights
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
-from affinitynet.records import ScoreMaps, TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Progress
+from affinitynet.records import TaggedImage
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.training.checkpoint import TrainingFiles
+from affinitynet.training.loop import Loss, fit
+from affinitynet.training.samples import TrainingSamples
+from affinitynet.work.artifacts import Artifacts
 from affinitynet.work.folder import WorkFolder
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -32,50 +36,49 @@ class Context:
         collection: without what check-data left out.
         unchecked: the same with it.
         split: name of the split that is trained on.
-        workers: images in work at the same time, in each process.
-        processes: that share the run.
+        runtime: how to compute and report.
     """
 
     collection: Collection
     unchecked: Collection
     work: WorkFolder
     config: PipelineConfig
-    device: torch.device
-    report: Progress
     split: str
-    workers: int
-    processes: Processes = ALONE
+    runtime: Runtime
 
     @property
     def training_images(self) -> tuple[TaggedImage, ...]:
         return self.collection.split(self.split)
 
     @property
-    def labelled_images(self) -> tuple[TaggedImage, ...]:
+    def target_images(self) -> tuple[TaggedImage, ...]:
         """The training images and, with their tags, those of the evaluation splits; each once."""
-        return self.collection.labelled(self.split)
+        return self.collection.targets(self.split)
+
+    def image(self, record: TaggedImage) -> np.ndarray:
+        """Return an image uint8 [H, W, 3] at the size it is labelled at: at most ``longest_side`` long."""
+        return reduced(load_image(record.path), self.config.longest_side)
+
+    def fit(self, network: str, model: nn.Module, samples: TrainingSamples, loss: Loss, config: TrainConfig) -> None:
+        """Train a network of the work folder; see :func:`affinitynet.training.loop.fit`."""
+        files = TrainingFiles(f"train-{network}", self.work.checkpoint(network), self.work.losses(network))
+        fit(model, samples, loss, config, files, self.runtime, self.config.seed)
 
     def finish_training(self, network: str, model: Any) -> None:
         """Write a trained network with its ``settings``, and forget how far its training had come."""
-        if self.processes.first:
+        if self.runtime.processes.first:
             save_weights(self.work.weights(network), model.state_dict(), model.settings)
             self.work.checkpoint(network).unlink(missing_ok=True)
 
 
-def label_images(context: Context, kind: str, label: str, make: Callable[[TaggedImage, np.ndarray], None]) -> None:
-    """Call ``make(record, image)`` for each of this process's images that has no artifact of ``kind`` yet.
-
-    ``image`` uint8 [H, W, 3] is at most ``longest_side`` long: the size that images are labelled at.
-    """
-    records = context.processes.share(context.labelled_images)
-    missing = [r for r in records if not context.work.artifact(kind, r.name).exists()]
-    for_each_image(
-        lambda record: make(record, reduced(load_image(record.path), context.config.longest_side)),
-        missing,
-        total=len(records),
-        workers=context.workers,
-        report=context.report,
-        label=label,
+def label_images(
+    context: Context, artifacts: Artifacts[Record], label: str, make: Callable[[TaggedImage], Record]
+) -> None:
+    """Save what ``make`` returns for each of this process's target images that has no such artifact yet."""
+    records = context.runtime.processes.share(context.target_images)
+    missing = [record for record in records if record.name not in artifacts]
+    context.runtime.for_each_image(
+        label, lambda record: artifacts.save(record.name, make(record)), missing, total=len(records)
     )
 
 
@@ -84,9 +87,3 @@ def start_backbone(config: PipelineConfig) -> Backbone:
     if config.weights == RANDOM:
         return build_backbone(config.network, config.taps)
     return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
-
-
-def load_cams(work: WorkFolder, name: str) -> ScoreMaps:
-    """Read an image's class activation maps as float32."""
-    arrays = load_arrays(work.artifact("cams", name))
-    return ScoreMaps(arrays["classes"], arrays["scores"].astype(np.float32))

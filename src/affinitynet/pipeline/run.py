@@ -1,41 +1,39 @@
-"""The ordered stages: what each needs, which settings decide it, and when it may be skipped.
+"""Running the stages: skip what is finished and unchanged, resume what was interrupted, never overwrite unasked.
 
-A stage's fingerprint covers its settings, its images and tags, and the fingerprints of the stages
-it builds on. A stage that finished under its present fingerprint is skipped, one that was
-interrupted is continued, and one made under another is never overwritten unless that is asked for.
+What is done with each stage is decided by :mod:`affinitynet.pipeline.plan`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
-import torch
 import yaml
 
-from affinitynet import __version__
-from affinitynet.config.config_file import differences, read_yaml, to_dict
+from affinitynet.config.config_file import stored_versions, to_dict
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import Collection, open_collection
-from affinitynet.errors import InputError
+from affinitynet.data.collection import open_collection
+from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
-from affinitynet.pipeline.context import Context
-from affinitynet.pipeline.stages.check_data import check_data
-from affinitynet.pipeline.stages.train_segmenter import check_segmenter, train_segmenter
+from affinitynet.pipeline.facts import gather_facts
+from affinitynet.pipeline.plan import Facts, Plan, make_plan
 from affinitynet.pipeline.table import STAGES, Stage
-from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
-from affinitynet.runtime.processes import join_processes
 from affinitynet.runtime.progress import Progress
-from affinitynet.work.folder import WorkFolder
+from affinitynet.runtime.runtime import DeviceName, Runtime
+from affinitynet.work.contents import Contents
+from affinitynet.work.folder import StageRecord, WorkFolder
+
+if TYPE_CHECKING:
+    from affinitynet.pipeline.context import Context
+
+NOTED_VERSIONS = ("affinitynet", "torch", "timm")
 
 
 def run_pipeline(
@@ -44,10 +42,10 @@ def run_pipeline(
     config: PipelineConfig | None = None,
     *,
     stages: Sequence[str] | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
     workers: int | None = None,
     force: bool = False,
-    report: Progress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Turn a tagged collection into masks; skip what is finished and unchanged.
 
@@ -57,198 +55,134 @@ def run_pipeline(
         config: settings; the default is the measured recipe of ``lite``.
         stages: names of those to run; all by default.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
-        workers: images in work at the same time; by default one per core.
-        force: make stages again that the work folder holds under other settings.
-        report: where progress goes; by default only to the work folder's ``log.txt``.
+        workers: images in parallel; by default one a core.
+        force: recompute stages that the work folder holds under other settings.
+        progress: where bars and messages go; by default only to the work folder's ``log.txt``.
 
     Returns:
         The content of ``metrics.json``, empty before ``evaluate`` ran.
 
     Raises:
-        InputError: the input is wrong; the message says what, where and how to mend it.
+        InputError: the input is wrong; the message says what, where and how to fix it.
     """
+    runtime = Runtime(device, workers, progress or Progress(WorkFolder(Path(work)).log_file))
+    return run_stages(data, work, config or PipelineConfig(), stages, runtime, force)
+
+
+def run_stages(
+    data: Path | str,
+    work: Path | str,
+    config: PipelineConfig,
+    stages: Sequence[str] | None,
+    runtime: Runtime,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Do as :func:`run_pipeline`, on a runtime that has been started."""
     folder = WorkFolder(Path(work))
     folder.check_is_ours()
-    context = open_context(Path(data), folder, config or PipelineConfig(), device, workers, report)
-    chosen = [stage for stage in STAGES if stages is None or stage.name in stages]
-    if any(stage.run is train_segmenter for stage in chosen):
-        check_segmenter(context.config, context.collection.classes)
-    fingerprints, changed = _plan(context, chosen, force)
-    with folder.locked() if context.processes.first else nullcontext():
-        _begin(context, Path(data), changed)
+    context = open_context(Path(data), folder, config, runtime)
+    chosen = _chosen(stages)
+    if any(stage.name == "train-segmenter" for stage in chosen):
+        _check_segmenter(context)
+    contents = Contents(folder.contents_file)
+    facts, plan = _plan(context, contents, chosen, force)
+    with folder.locked() if runtime.processes.first else nullcontext():
+        _begin(context, Path(data), contents, plan)
         for stage in chosen:
-            _run_stage(context, stage, fingerprints)
-            if stage.run is check_data:
+            _run_stage(context, stage, plan, facts[stage.name])
+            if stage.name == "check-data":
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
-                fingerprints, changed = _plan(context, chosen, force)
-                _begin(context, Path(data), changed)
+                facts, plan = _plan(context, contents, chosen, force)
+                _begin(context, Path(data), contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
-def open_context(
-    data: Path,
-    folder: WorkFolder,
-    config: PipelineConfig,
-    device: str,
-    workers: int | None,
-    report: Progress | None,
-) -> Context:
+def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime: Runtime) -> Context:
+    """Open a collection with the settings and the work folder it is to be run with.
+
+    Raises:
+        InputError: the collection is not as it should be, or has no such split.
+    """
     collection = open_collection(data, config.classes, config.on_error)
     split = config.split or collection.default_split
     collection.split(split)
-    processes, chosen = join_processes(device)
+
+    from affinitynet.pipeline.context import Context
+
     return Context(
         collection=collection.without(folder.left_out()),
         unchecked=collection,
         work=folder,
         config=replace(config, split=split, classes=collection.classes),
-        device=chosen,
-        report=(report or Progress(folder.root / "log.txt")) if processes.first else Progress(),
         split=split,
-        workers=workers or torch.get_num_threads(),
-        processes=processes,
+        runtime=runtime,
     )
 
 
-def _plan(context: Context, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, str], list[Stage]]:
-    """Return the stages' fingerprints, and those stages that have to be forgotten and made again."""
-    fingerprints = _fingerprints(context, {stage.name for stage in chosen})
-    return fingerprints, _changed_stages(context, fingerprints, chosen, force)
+def _chosen(names: Sequence[str] | None) -> list[Stage]:
+    known = {stage.name: stage for stage in STAGES}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"stage {name!r}: unknown; known: {', '.join(known)} {did_you_mean(name, known)}")
+    return [stage for stage in STAGES if names is None or stage.name in names]
 
 
-def _begin(context: Context, data: Path, changed: Sequence[Stage]) -> None:
+def _check_segmenter(context: Context) -> None:
+    """Raise if the segmentation network cannot be built, before hours are spent on its masks."""
+    from affinitynet.pipeline.stages.train_segmenter import check_segmenter
+
+    check_segmenter(context.config, context.collection.classes)
+
+
+def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, Facts], Plan]:
+    facts = gather_facts(context, contents)
+    return facts, make_plan(STAGES, chosen, facts, context.work.records(), context.work.root, force)
+
+
+def _begin(context: Context, data: Path, contents: Contents, plan: Plan) -> None:
     """Note the settings, and forget what was made under others."""
-    context.processes.wait()  # all have read the records that the first one is about to change
-    if context.processes.first:
-        for stage in changed:
-            context.work.forget(stage.name, stage.outputs)
-        _write_config(context, data)
-    context.processes.wait()
+    processes, work = context.runtime.processes, context.work
+    processes.wait()  # all have read the records that the first one is about to change
+    if processes.first:
+        for stage in plan.forget:
+            work.forget(stage.name, stage.outputs)
+        began_with = stored_versions(work.config_file) if work.config_file.exists() else None
+        content = {"data": str(data.resolve()), **to_dict(context.config), "versions": began_with or _versions()}
+        write_text(work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        contents.save()
+    processes.wait()
 
 
-def _fingerprints(context: Context, planned: set[str]) -> dict[str, str]:
-    """Return stage name -> digest of everything that decides its result, once the ``planned`` stages have run."""
-    records = context.work.records()
-    settings = to_dict(context.config)
-    training, labelled = _facts(context.training_images), _facts(context.labelled_images)
-    images: dict[str, Any] = {"train-classifier": training, "train-affinity": training, "train-segmenter": training}
-    images["check-data"] = _facts(context.unchecked.labelled(context.split))
-    measured = {"check-data": _truth(context.unchecked), "evaluate": _truth(context.collection)}
-    fingerprints: dict[str, str] = {}
-
-    def will_be_there(name: str) -> bool:
-        record = records.get(name, {})
-        return name in planned or (record.get("finished", False) and record["fingerprint"] == fingerprints[name])
-
-    for stage in STAGES:
-        facts = {
-            "settings": {key: settings[key] for key in stage.settings},
-            "images": images.get(stage.name, labelled),
-            "needs": [fingerprints[name] for name in (*stage.needs, *filter(will_be_there, stage.sees))],
-            "measured": measured.get(stage.name, ()),
-        }
-        fingerprints[stage.name] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    return fingerprints
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in NOTED_VERSIONS}}
 
 
-def _facts(records: Iterable[TaggedImage]) -> list:
-    return [(record.name, record.tags, record.path.stat().st_size) for record in records]
-
-
-def _truth(collection: Collection) -> list:
-    splits = collection.evaluation_splits
-    return [(s, r.name, r.mask.stat().st_size) for s in splits for r in collection.split(s) if r.mask is not None]
-
-
-def _changed_stages(
-    context: Context, fingerprints: dict[str, str], chosen: Sequence[Stage], force: bool
-) -> list[Stage]:
-    """Check that the folder's stages fit the settings; return those to be forgotten and made again.
-
-    A dear stage that is neither chosen nor needed now stays as it is, with the fingerprint it was
-    made under: other masks leave the segmentation network alone until it is to be trained again.
-
-    Raises:
-        InputError: a dear stage was made under other settings, or a stage that is needed is not
-            finished.
-    """
-    records = context.work.records()
-    concerned = _with_needs(chosen)
-    changed = [
-        stage
-        for stage in STAGES
-        if stage.name in records
-        and records[stage.name]["fingerprint"] != fingerprints[stage.name]
-        and (stage.cheap or stage.name in concerned)
-    ]
-    if not force and not all(stage.cheap for stage in changed):
-        raise InputError(
-            f"--work {context.work.root}: was made with another configuration ({_what_changed(context)}); "
-            f"name a new --work, or add --force to make again: {', '.join(stage.name for stage in changed)}"
-        )
-    finished = {name for name, record in records.items() if record["finished"]} - {s.name for s in changed}
-    available = finished | {stage.name for stage in chosen}
-    for stage in chosen:
-        if missing := set(stage.needs) - available:
-            raise InputError(
-                f"{stage.name} needs {min(missing)}, which has not finished in --work {context.work.root}; "
-                "run `affinitynet run` instead, or the missing stage first"
-            )
-    return changed
-
-
-def _with_needs(chosen: Sequence[Stage]) -> set[str]:
-    """Return the names of stages and of all that they build on."""
-    names = {stage.name for stage in chosen}
-    for stage in reversed(STAGES):
-        if stage.name in names:
-            names.update(stage.needs)
-    return names
-
-
-def _what_changed(context: Context) -> str:
-    """Name the settings that differ from those the work folder was made with."""
-    stored = read_yaml(context.work.config_file)
-    now = to_dict(context.config)
-    settings = differences({key: stored.get(key) for key in now}, now)
-    return "; ".join(settings) or "its images or tags have changed since"
-
-
-def _write_config(context: Context, data: Path) -> None:
-    versions = {
-        "affinitynet": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "timm": str(timm.__version__),
-    }
-    content = {"data": str(data.resolve()), **to_dict(context.config), "versions": versions}
-    write_text(context.work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
-def _run_stage(context: Context, stage: Stage, fingerprints: dict[str, str]) -> None:
+def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> None:
     """Run a stage unless it is finished; keep its time even if it is interrupted."""
-    known = context.work.records().get(stage.name, {})
-    if context.processes.first and not known.get("finished"):
-        context.work.sweep((*stage.outputs, "losses"))
-    context.processes.wait()  # until all know whether there is something to do
-    if known.get("finished"):
-        context.report.say(f"{stage.name}: done before")
+    work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
+    known = work.records().get(stage.name)
+    if processes.first and not (known and known.finished):
+        work.sweep((*stage.outputs, "losses"))
+    processes.wait()  # until all know whether there is something to do
+    if known and known.finished:
+        progress.say(f"{stage.name}: done before")
         return
-    if not context.processes.first:
+    if not processes.first:
         if stage.shared:
             stage.run(context)
-        context.processes.wait()
+        processes.wait()
         return
-    context.report.note(f"{stage.name}: started")
-    context.work.record(stage.name, fingerprint=fingerprints[stage.name], finished=False)
+    progress.note(f"{stage.name}: started")
+    before = known or StageRecord(plan.fingerprints[stage.name], settings=facts.settings, versions=_versions())
+    work.record(stage.name, before)
     start, finished = time.monotonic(), False
     try:
         stage.run(context)
-        context.processes.wait()
+        processes.wait()
         finished = True
     finally:
         give_back_freed_memory()
-        seconds = round(known.get("seconds", 0.0) + time.monotonic() - start, 2)
-        memory = max(peak_memory(), known.get("peak_memory_mb", 0))
-        context.work.record(stage.name, finished=finished, seconds=seconds, peak_memory_mb=memory)
-        context.report.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")
+        seconds = round(before.seconds + time.monotonic() - start, 2)
+        memory = max(peak_memory(), before.peak_memory_mb or 0)
+        work.record(stage.name, replace(before, finished=finished, seconds=seconds, peak_memory_mb=memory))
+        progress.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")

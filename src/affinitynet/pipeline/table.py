@@ -1,46 +1,52 @@
-"""The ordered stages: what each needs, which settings decide it, and what it writes."""
+"""The ordered stages. A row says all of a stage: what it needs, what decides it, what it writes, who runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from affinitynet.pipeline.context import Context
-from affinitynet.pipeline.stages.check_data import check_data
-from affinitynet.pipeline.stages.evaluate import evaluate
-from affinitynet.pipeline.stages.make_cams import make_cams
-from affinitynet.pipeline.stages.make_masks import make_masks
-from affinitynet.pipeline.stages.make_seeds import make_seeds
-from affinitynet.pipeline.stages.random_walk import walk_images
-from affinitynet.pipeline.stages.segment import segment
-from affinitynet.pipeline.stages.train_affinity import train_affinity
-from affinitynet.pipeline.stages.train_classifier import train_classifier
-from affinitynet.pipeline.stages.train_segmenter import train_segmenter
+if TYPE_CHECKING:
+    from affinitynet.pipeline.context import Context
+
+Images = Literal["training", "target", "checked"]
+"""Which images decide a stage: those trained on, those to be given masks, or those and what cannot be used of them."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One arrow of the method.
+    """One arrow of the method: a function of :class:`Context` in the file of its name below ``stages/``.
 
     Args:
-        name: in messages and records.
-        run: does the work that is still to be done.
+        name: in messages and records; ``make-cams`` is the function ``make_cams`` of ``stages/make_cams.py``.
+        help: what it does, for a person.
         needs: stages whose artifacts it reads.
         settings: fields of :class:`PipelineConfig` that decide its result.
-        sees: stages whose artifacts it reads where there are any.
-        shared: processes divide its work among them; otherwise the first one does it.
+        images: which images decide its result.
         outputs: what it writes, below the work folder.
-        cheap: made again in seconds, so changed settings just make it again.
+        commands: that run it besides ``run``; by default one of its own name.
+        sees: stages whose artifacts it reads if there are any.
+        truth: whether ground truth decides its result.
+        cheap: recomputed in seconds, so changed settings need no --force.
+        shared: processes divide its work among them; otherwise the first one does it.
     """
 
     name: str
-    run: Callable[[Context], None]
+    help: str
     needs: tuple[str, ...]
     settings: tuple[str, ...]
+    images: Images
     outputs: tuple[str, ...]
-    cheap: bool = False
+    commands: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
+    truth: bool = False
+    cheap: bool = False
     shared: bool = True
+
+    def run(self, context: Context) -> None:
+        """Do the work that is still to be done."""
+        function = self.name.replace("-", "_")
+        getattr(import_module(f"affinitynet.pipeline.stages.{function}"), function)(context)
 
 
 def _training(network: str) -> tuple[str, str, str]:
@@ -49,36 +55,110 @@ def _training(network: str) -> tuple[str, str, str]:
 
 STAGES = (
     Stage(
-        "check-data",
-        check_data,
-        (),
-        ("split", "classes", "on_error"),
-        ("left_out.csv",),
+        name="check-data",
+        help="read every image, mask and row of the collection and list what cannot be used",
+        needs=(),
+        settings=("split", "classes", "on_error"),
+        images="checked",
+        outputs=("left_out.csv",),
+        commands=("check-data", "train-classifier"),
+        truth=True,
         cheap=True,
         shared=False,
     ),
     Stage(
-        "train-classifier",
-        train_classifier,
-        (),
-        ("network", "taps", "weights", "seed", "split", "classes", "classifier"),
-        _training("classifier"),
+        name="train-classifier",
+        help="learn from the tags which classes are in an image",
+        needs=(),
+        settings=("network", "taps", "weights", "seed", "split", "classes", "classifier"),
+        images="training",
+        outputs=_training("classifier"),
     ),
-    Stage("make-cams", make_cams, ("train-classifier",), ("cams", "longest_side"), ("cams",)),
-    Stage("make-seeds", make_seeds, ("make-cams",), ("seeds",), ("seeds",)),
-    Stage("train-affinity", train_affinity, ("make-seeds",), ("affinity",), _training("affinity")),
-    Stage("random-walk", walk_images, ("make-cams", "train-affinity"), ("walk",), ("walks",)),
-    Stage("make-masks", make_masks, ("random-walk",), ("masks",), ("masks",), cheap=True),
-    Stage("train-segmenter", train_segmenter, ("make-masks",), ("segmenter",), _training("segmenter")),
-    Stage("segment", segment, ("train-segmenter",), ("predict",), ("segmented",), cheap=True),
     Stage(
-        "evaluate",
-        evaluate,
-        ("make-seeds", "make-masks"),
-        ("evaluate",),
-        ("metrics.json", "metrics.csv", "contact_sheet.png"),
+        name="make-cams",
+        help="find where the classifier saw each tagged class: class activation maps",
+        needs=("train-classifier",),
+        settings=("cams", "longest_side"),
+        images="target",
+        outputs=("cams",),
+    ),
+    Stage(
+        name="make-seeds",
+        help="sharpen the activation maps with a dense CRF into confident seeds",
+        needs=("make-cams",),
+        settings=("seeds", "crf"),
+        images="target",
+        outputs=("seeds",),
+    ),
+    Stage(
+        name="train-affinity",
+        help="learn from the seeds which neighbouring pixels belong together",
+        needs=("make-seeds",),
+        settings=("affinity",),
+        images="training",
+        outputs=_training("affinity"),
+    ),
+    Stage(
+        name="random-walk",
+        help="spread the activation maps along the affinities",
+        needs=("make-cams", "train-affinity"),
+        settings=("walk",),
+        images="target",
+        outputs=("walks",),
+        commands=("make-masks",),
+    ),
+    Stage(
+        name="make-masks",
+        help="spread the activation maps by random walk and decide the masks; with another --masks.alpha or "
+        "--masks.threshold the kept walk is decided again in seconds",
+        needs=("random-walk",),
+        settings=("masks", "crf"),
+        images="target",
+        outputs=("masks",),
         cheap=True,
+    ),
+    Stage(
+        name="train-segmenter",
+        help="train a segmentation network on the masks, for images without tags",
+        needs=("make-masks",),
+        settings=("segmenter",),
+        images="training",
+        outputs=_training("segmenter"),
+    ),
+    Stage(
+        name="segment",
+        help="label the measured images with the segmentation network, without looking at their tags",
+        needs=("train-segmenter",),
+        settings=("predict", "crf"),
+        images="target",
+        outputs=("segmented",),
+        commands=("train-segmenter",),
+        cheap=True,
+    ),
+    Stage(
+        name="evaluate",
+        help="measure every step against ground-truth masks and draw the contact sheet",
+        needs=("make-seeds", "make-masks"),
+        settings=("evaluate",),
+        images="target",
+        outputs=("metrics.json", "metrics.csv", "contact_sheet.png"),
         sees=("segment",),
+        truth=True,
+        cheap=True,
         shared=False,
     ),
 )
+
+
+def commands() -> dict[str, tuple[Stage, ...]]:
+    """Return the commands that run stages, each with its stages; ``run`` runs them all.
+
+    Example:
+        >>> [stage.name for stage in commands()["make-masks"]]
+        ['random-walk', 'make-masks']
+    """
+    found: dict[str, list[Stage]] = {"run": list(STAGES)}
+    for stage in STAGES:
+        for command in stage.commands or (stage.name,):
+            found.setdefault(command, []).append(stage)
+    return {command: tuple(stages) for command, stages in found.items()}

@@ -7,8 +7,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
-
 from affinitynet.runtime.progress import Progress
 
 Item = TypeVar("Item")
@@ -20,6 +18,8 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
     One image a core beats one image on all cores: nothing waits at the end of an operation.
     """
+    import torch
+
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -35,7 +35,7 @@ def for_each_image(
     *,
     total: int,
     workers: int,
-    report: Progress,
+    progress: Progress,
     label: str,
 ) -> None:
     """Call ``function`` on every item, ``workers`` at a time, under a progress bar.
@@ -48,11 +48,11 @@ def for_each_image(
 
     Example:
         >>> seen = []
-        >>> for_each_image(seen.append, [1, 2], total=2, workers=2, report=Progress(), label="")
+        >>> for_each_image(seen.append, [1, 2], total=2, workers=2, progress=Progress(), label="")
         >>> sorted(seen)
         [1, 2]
     """
-    with report.bar(label, total, done=total - len(items)) as advance, one_thread_each(workers) as pool:
+    with progress.bar(label, total, done=total - len(items)) as advance, one_thread_each(workers) as pool:
         running: set[Future] = set()
         queue = iter(items)
         while True:

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from affinitynet.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
 Item = TypeVar("Item")
+
+LONGEST_WAIT = timedelta(days=7)
+"""How long a process waits for the others before it takes them for lost."""
 
 
 class Processes:
@@ -46,6 +53,8 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes have come here."""
         if self.count > 1:
+            import torch
+
             torch.distributed.barrier()
 
     def gather(self, items: Sequence[Item]) -> list[Item]:
@@ -57,21 +66,33 @@ class Processes:
         """
         if self.count == 1:
             return list(items)
+        import torch
+
         parts: list[Any] = [None] * self.count
         torch.distributed.all_gather_object(parts, list(items))
         return [item for part in parts for item in part]
+
+    def total(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum over the processes of an array that each has in the same shape."""
+        return np.sum(self.gather([array]), axis=0)
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a number over the processes; no gradient passes through it."""
         if self.count == 1:
             return value
+        import torch
+
         total = value.detach().clone()
         torch.distributed.all_reduce(total)
         return total / self.count
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """Return the model with its gradients averaged over the processes; it shares the parameters."""
-        return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
+        if self.count == 1:
+            return model
+        from torch import nn
+
+        return nn.parallel.DistributedDataParallel(model)
 
 
 ALONE = Processes()
@@ -83,6 +104,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: there is no usable GPU for "cuda".
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -108,5 +131,6 @@ def join_processes(device: str) -> tuple[Processes, torch.device]:
         return ALONE, chosen
     from accelerate import PartialState
 
-    state: Any = PartialState(cpu=chosen.type == "cpu")
+    # torch gives up on a barrier after 10 or 30 minutes; evaluating a large collection keeps the others waiting longer.
+    state: Any = PartialState(cpu=chosen.type == "cpu", timeout=LONGEST_WAIT)
     return Processes(state.process_index, state.num_processes), state.device

@@ -50,7 +50,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Print a line and append it to the log."""
-        self.console.print(message, markup=False, highlight=False)
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
         self.note(message)
 
     def note(self, message: str) -> None:

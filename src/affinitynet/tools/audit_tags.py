@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from affinitynet.config.settings import ClassifierConfig
 from affinitynet.data.images import load_image
-from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.files import write_text
-from affinitynet.models.classifier import TagClassifier
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import open_finished
 
 MISSING, WRONG = "missing", "wrong"
@@ -48,36 +43,32 @@ class Suspicion:
     strength: float
 
 
-def audit_tags(
-    work: Path | str,
-    data: Path | str | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    workers: int = 1,
-    report: Progress | None = None,
-) -> list[Suspicion]:
-    """Find tags of the training images that the trained classifier contradicts; write them to ``audit.csv``.
+def audit_tags(work: Path, data: Path | None = None, *, runtime: Runtime | None = None) -> list[Suspicion]:
+    """List the tags that the trained classifier contradicts, missing and wrong ones, most suspicious first.
 
-    A classifier that has seen a wrong tag has partly learnt it, so errors that follow a rule (one class always
-    tagged as another) are not found; those that happen now and then are.
+    All go to audit.csv in the work folder. Look before you change one: a classifier errs, too. One that has seen a
+    wrong tag has partly learnt it, so errors that follow a rule (one class always tagged as another) are not found;
+    those that happen now and then are.
 
     Args:
-        work: a work folder whose ``train-classifier`` has finished.
-        data: the data set, where it has moved since.
-        device: where to compute.
-        workers: images in work at the same time.
-        report: shows progress.
+        work: Work folder with a trained classifier.
+        data: The collection, if it has moved since; null: where it was.
+        runtime: how to compute; its processes share the images.
 
     Returns:
         The suspicions, strongest first.
 
     Raises:
-        InputError: there is no trained classifier, or the data set is not where it was.
+        InputError: there is no trained classifier, or the collection is not where it was.
     """
+    from affinitynet.inference.tags import tag_probabilities
+    from affinitynet.models.classifier import TagClassifier
+
+    runtime = runtime or Runtime()
     finished = open_finished(work, data, "train-classifier")
     folder, config, collection = finished.folder, finished.config, finished.collection
     records = collection.split(finished.split)
-    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(device)
+    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(runtime.device)
     found = np.zeros((len(records), len(collection.classes)), np.float32)
 
     def classify(numbered: tuple[int, TaggedImage]) -> None:
@@ -85,27 +76,15 @@ def audit_tags(
         found[number] = tag_probabilities(classifier, load_image(record.path), config.classifier)
 
     jobs = list(enumerate(records))
-    for_each_image(classify, jobs, total=len(jobs), workers=workers, report=report or Progress(), label="audit-tags")
+    runtime.for_each_image("audit-tags", classify, runtime.processes.share(jobs))
+    found = runtime.processes.total(found)
     tagged = np.zeros(found.shape, bool)
     for number, record in jobs:
         tagged[number, list(record.tags)] = True
     suspicions = suspect(found, tagged, [record.name for record in records], collection.classes)
-    write_text(folder.root / "audit.csv", _table(suspicions))
+    if runtime.processes.first:
+        write_text(folder.root / "audit.csv", _table(suspicions))
     return suspicions
-
-
-@torch.inference_mode()
-def tag_probabilities(classifier: TagClassifier, image: np.ndarray, config: ClassifierConfig) -> np.ndarray:
-    """Return the probability float32 [C] of each class in an image uint8 [H, W, 3].
-
-    The image and its mirror image are seen at the middle of the sizes the classifier was trained at.
-    """
-    side = config.crop_size * (config.min_scale + config.max_scale) / 2
-    height, width = (max(1, round(length * side / max(image.shape[:2]))) for length in image.shape[:2])
-    backbone = classifier.backbone
-    x = normalise(to_tensor(resize(image, (height, width))), backbone.mean, backbone.std)[None]
-    x = x.to(next(classifier.parameters()).device)
-    return classifier(torch.cat([x, x.flip(-1)])).sigmoid().mean(0).cpu().numpy()
 
 
 def suspect(

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
-from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.backbones.registry import build_backbone
-from affinitynet.models.classifier import TagClassifier
-from affinitynet.models.weights.names import fill_backbone, read_weights
 
 
-def convert_weights(source: Path, target: Path, classes: Sequence[str] | None = None) -> list[str]:
-    """Write the weights of ``source`` as ``target``, a safetensors file that says what it holds.
+def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | None = None) -> list[str]:
+    """Write weights of any origin as safetensors and say what was matched.
+
+    Checkpoints of the released code (.pth), Caffe's .caffemodel, MXNet's .params, torchvision's VGG-16. The origin is
+    recognised by the content.
 
     Args:
-        source: ours, the released code's, Caffe's, MXNet's or torchvision's (docs/reproduce.md).
-        target: a new file, ``.safetensors``.
-        classes: names of a classifier's classes, where the source does not tell them.
+        source: The file to read.
+        target: The .safetensors file to write; must not exist.
+        classes: Names of a classifier's classes, separated by commas; null: the file's own, or class 1, class 2 ...
 
     Returns:
         What was recognised, matched, left and missing, line by line.
@@ -28,6 +26,11 @@ def convert_weights(source: Path, target: Path, classes: Sequence[str] | None = 
         InputError: the source is damaged or unknown, a tensor does not fit (the message names it), or
             the target exists.
     """
+    from affinitynet.models.affinity_net import AffinityNet
+    from affinitynet.models.backbones.registry import build_backbone
+    from affinitynet.models.classifier import TagClassifier
+    from affinitynet.models.weights.names import fill_backbone, read_weights
+
     if target.suffix != ".safetensors":
         raise InputError(f"{target}: is written as safetensors; name it {target.with_suffix('.safetensors').name}")
     if target.exists():

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.images import image_size, load_mask
 from affinitynet.errors import InputError
 from affinitynet.records import IGNORE, TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
-from affinitynet.work.metrics import confusion, numbers
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.work.metrics import confusion, numbers, write_metrics
 
 
 def measure_masks(
-    masks: Path | str,
-    data: Path | str,
+    masks: Path,
+    data: Path,
     *,
     split: str | None = None,
-    classes: Sequence[str] | None = None,
-    workers: int = 1,
-    report: Progress | None = None,
+    classes: tuple[str, ...] | None = None,
+    out: Path | None = None,
+    runtime: Runtime | None = None,
 ) -> dict[str, dict]:
-    """Measure a folder of masks, from wherever they are, against a data set's ground truth.
+    """Measure a folder of masks, wherever they come from, against a collection's ground truth.
+
+    IoU, precision and recall of each class. Every image of the split needs its NAME.png.
 
     Args:
-        masks: folder with ``NAME.png`` of every measured image, 8 bit: 0 background, class + 1, in the order of
-            ``classes``. 255 is no label here: a mask has to decide.
-        data: a data set with ground truth.
-        split: one of its splits; by default all that can be measured.
-        classes: those to measure; by default all of the data set's.
-        workers: masks in work at the same time.
-        report: shows progress.
+        masks: Folder of NAME.png, 8 bit: 0 background, class + 1. 255 is not a label here: a mask has to decide.
+        data: Collection with ground-truth masks.
+        split: Split to measure; null: all that have ground truth.
+        classes: Classes to measure, separated by commas, in the order of their mask values; null: all.
+        out: Folder to write metrics.json and metrics.csv to; null: only print.
+        runtime: how to compute.
 
     Returns:
         split -> numbers, as in ``metrics.json``.
@@ -49,10 +47,13 @@ def measure_masks(
     splits = (split,) if split else collection.evaluation_splits
     if not splits:
         raise InputError(f"--data {data}: has no ground-truth masks to measure against")
-    return {name: _measure_split(Path(masks), collection, name, workers, report or Progress()) for name in splits}
+    found = {name: _measure_split(Path(masks), collection, name, runtime or Runtime(alone=True)) for name in splits}
+    if out is not None:
+        write_metrics(out / "metrics.json", {name: {"masks": measured} for name, measured in found.items()})
+    return found
 
 
-def _measure_split(folder: Path, collection: Collection, split: str, workers: int, report: Progress) -> dict:
+def _measure_split(folder: Path, collection: Collection, split: str, runtime: Runtime) -> dict:
     records = [record for record in collection.split(split) if record.mask is not None]
     if not records:
         raise InputError(f"--split {split}: {collection.root} has no ground-truth masks of it to measure against")
@@ -63,7 +64,7 @@ def _measure_split(folder: Path, collection: Collection, split: str, workers: in
             f"(the first: {missing[0]}.png); make them, or name another --split"
         )
     labels = len(collection.classes) + 1
-    matrices: list[Tensor] = []
+    matrices: list[np.ndarray] = []
 
     def measure(record: TaggedImage) -> None:
         path = folder / f"{record.name}.png"
@@ -73,6 +74,5 @@ def _measure_split(folder: Path, collection: Collection, split: str, workers: in
             raise InputError(f"{path}: holds value {mask.max()}, but {cure}; every pixel is 0 or a class + 1")
         matrices.append(confusion(mask, collection.mask(record), labels))
 
-    label = f"evaluate {split}"
-    for_each_image(measure, records, total=len(records), workers=workers, report=report, label=label)
-    return numbers(torch.stack(matrices).sum(0), collection.classes, len(records))
+    runtime.for_each_image(f"evaluate {split}", measure, records)
+    return numbers(np.sum(matrices, axis=0), collection.classes, len(records))

@@ -45,7 +45,8 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
         InputError: the stage has not finished, or the data set is not where it was.
     """
     folder = WorkFolder(Path(work))
-    if not folder.records().get(stage, {}).get("finished"):
+    record = folder.records().get(stage)
+    if record is None or not record.finished:
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
     collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error)

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems
-from affinitynet.files import atomic_file, save_arrays, save_mask
-from affinitynet.inference.untagged import SegmentationPredictor
-from affinitynet.ops.decision import labels_at
-from affinitynet.pictures.overlays import overlay_mask
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.processes import ALONE, Processes
-from affinitynet.runtime.progress import Progress
+from affinitynet.files import atomic_file
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
 from affinitynet.work.folder import save_left_out
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What :func:`predict_images` has done, by all processes together.
+
+    Args:
+        labelled: number of images labelled now.
+        left_out: what could not be read.
+    """
+
+    labelled: int
+    left_out: tuple[LeftOut, ...]
 
 
 def predict_images(
@@ -30,36 +39,36 @@ def predict_images(
     overlays: bool = False,
     scores: bool = False,
     on_error: OnError = "skip",
-    device: torch.device | str = "cpu",
-    workers: int = 1,
-    processes: Processes = ALONE,
-    report: Progress | None = None,
-) -> tuple[int, tuple[LeftOut, ...]]:
-    """Label images and write ``out/masks/NAME.png``.
+    runtime: Runtime | None = None,
+) -> Predicted:
+    """Label images without tags, by the segmentation network that the masks trained.
 
-    Names and sub-folders are kept. Images whose mask is there already are left alone, so that an
-    interrupted call is continued by the same call.
+    (Images with tags are labelled better by make-masks.) Names and sub-folders are kept. Masks that exist are left
+    alone, so that the same command continues.
 
     Args:
-        sources: image files, and folders that are searched through.
-        out: where masks go, with ``overlays/NAME.jpg`` and ``scores/NAME.npz`` if asked for.
-        model: a work folder, or a segmentation network's safetensors file.
-        overlays: also write the images with their masks laid over.
-        scores: also write probabilities float16 [C + 1, h, w], background first.
-        on_error: what an image does that cannot be read: "skip", to be listed in ``out/left_out.csv``, or "stop".
-        device: "cpu" or "cuda".
-        workers: images in work at the same time, in each process.
-        processes: that share the images.
-        report: shows progress.
-
-    Returns:
-        The number of images labelled and what was left out, by all processes together.
+        sources: Image files, and folders that are searched through.
+        out: Where masks/NAME.png go, with their sub-folders.
+        model: A work folder with a segmentation network, or its .safetensors file.
+        overlays: Also write overlays/NAME.jpg: the image with its mask laid over.
+        scores: Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first.
+        on_error: What happens to an image that cannot be read: it is skipped and listed in left_out.csv, or everything
+            stops.
+        runtime: how to compute; its processes share the images.
 
     Raises:
-        InputError: a source is missing or no image, or there is no model.
+        InputError: a source is missing or not an image, or there is no model.
     """
     images = find_images(sources)
-    predictor = SegmentationPredictor.load(model, device)
+
+    from affinitynet.inference.untagged import SegmentationPredictor
+    from affinitynet.ops.decision import labels_at
+    from affinitynet.pictures.overlays import overlay_mask
+
+    runtime = runtime or Runtime()
+    processes = runtime.processes
+    predictor = SegmentationPredictor.load(model, runtime.device)
+    masks, probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
     problems = Problems(on_error)
 
     def label(name: str) -> None:
@@ -73,21 +82,21 @@ def predict_images(
         found = predictor.scores(image)
         mask = labels_at(found, image.shape[:2])
         if scores:
-            save_arrays(out / "scores" / f"{name}.npz", scores=found.half().cpu().numpy())
+            probabilities.save(name, found)
         if overlays:
             with atomic_file(out / "overlays" / f"{name}.jpg") as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
-        save_mask(out / "masks" / f"{name}.png", mask)  # last: an image with a mask is finished
+        masks.save(name, mask)  # last: an image with a mask is finished
 
     own = processes.share(list(images))
-    missing = [name for name in own if not (out / "masks" / f"{name}.png").exists()]
-    for_each_image(label, missing, total=len(own), workers=workers, report=report or Progress(), label="predict")
+    missing = [name for name in own if name not in masks]
+    runtime.for_each_image("predict", label, missing, total=len(own))
     left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
     if processes.first:
         (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
         if left_out:
             save_left_out(out / "left_out.csv", left_out)
-    return sum(processes.gather([len(missing)])) - len(left_out), left_out
+    return Predicted(sum(processes.gather([len(missing)])) - len(left_out), left_out)
 
 
 def find_images(sources: Sequence[Path]) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,21 @@ from torch import nn
 
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights, write_text
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where a training keeps what it has so far.
+
+    Args:
+        label: of the training, in bars and messages.
+        checkpoint: the unfinished state.
+        losses: CSV with a row (step, epoch, learning_rate, loss) a step, written with each checkpoint.
+    """
+
+    label: str
+    checkpoint: Path
+    losses: Path
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list) -> None:
@@ -38,5 +54,6 @@ def restore_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Opti
 
 
 def write_losses(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write the table of losses."""
     lines = [",".join(map(str, row)) for row in rows]
     write_text(path, "\n".join(["step,epoch,learning_rate,loss", *lines]) + "\n")

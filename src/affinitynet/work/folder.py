@@ -7,13 +7,17 @@ import io
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
+from affinitynet.records import ScoreMaps, Seeds, Walk
+from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -24,6 +28,37 @@ def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
     write_text(path, text.getvalue())
 
 
+@dataclass(frozen=True)
+class StageRecord:
+    """What ``stages.json`` says of a stage.
+
+    Args:
+        fingerprint: digest of everything that decides its result.
+        finished: whether it has.
+        seconds: that it took so far, over all runs.
+        peak_memory_mb: largest memory of the process so far.
+        settings: those that decide it; ``None`` in folders of versions that did not note them.
+        versions: of the software that began it.
+    """
+
+    fingerprint: str
+    finished: bool = False
+    seconds: float = 0.0
+    peak_memory_mb: int | None = None
+    settings: dict[str, Any] | None = None
+    versions: dict[str, str] | None = None
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> StageRecord:
+        """Read a record; what other versions may have added is ignored.
+
+        Raises:
+            KeyError: it has no fingerprint.
+        """
+        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        return cls(**{"fingerprint": content["fingerprint"], **known})
+
+
 class WorkFolder:
     """Where the artifacts of one configuration lie, and the record of its stages.
 
@@ -31,7 +66,7 @@ class WorkFolder:
         root: the folder; made on the first write.
 
     Example:
-        >>> WorkFolder(Path("work")).artifact("cams", "beach/dog")
+        >>> WorkFolder(Path("work")).cams.path("beach/dog")
         PosixPath('work/cams/beach/dog.npz')
     """
 
@@ -47,12 +82,41 @@ class WorkFolder:
         return self.root / "metrics.json"
 
     @property
+    def stages_file(self) -> Path:
+        return self.root / "stages.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.root / "log.txt"
+
+    @property
+    def contents_file(self) -> Path:
+        """What the collection's files held, so that they are read once."""
+        return self.root / ".contents.json"
+
+    @property
     def left_out_file(self) -> Path:
         return self.root / "left_out.csv"
 
-    def artifact(self, kind: str, name: str) -> Path:
-        """Return the path of an image's ``cams``, ``seeds``, ``walks``, ``masks`` or ``segmented``."""
-        return self.root / kind / f"{name}{'.png' if kind in ('masks', 'segmented') else '.npz'}"
+    @property
+    def cams(self) -> Artifacts[ScoreMaps]:
+        return Artifacts(self.root, CAMS)
+
+    @property
+    def seeds(self) -> Artifacts[Seeds]:
+        return Artifacts(self.root, SEEDS)
+
+    @property
+    def walks(self) -> Artifacts[Walk]:
+        return Artifacts(self.root, WALKS)
+
+    @property
+    def masks(self) -> Artifacts[np.ndarray]:
+        return Artifacts(self.root, MASKS)
+
+    @property
+    def segmented(self) -> Artifacts[np.ndarray]:
+        return Artifacts(self.root, SEGMENTED)
 
     def weights(self, network: str) -> Path:
         """Return the path of the ``classifier``, ``affinity`` or ``segmenter`` weights."""
@@ -66,10 +130,21 @@ class WorkFolder:
         """Return the path of a training's loss table."""
         return self.root / "losses" / f"{network}.csv"
 
-    def records(self) -> dict[str, dict]:
-        """Return what is known of each started stage: fingerprint, finished, seconds, images ..."""
-        path = self.root / "stages.json"
-        return read_json(path) if path.exists() else {}
+    def records(self) -> dict[str, StageRecord]:
+        """Return what is known of each started stage.
+
+        Raises:
+            InputError: the file was damaged or changed to something else.
+        """
+        if not self.stages_file.exists():
+            return {}
+        content = read_json(self.stages_file)
+        try:
+            return {str(stage): StageRecord.from_json(record) for stage, record in content.items()}
+        except (AttributeError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{self.stages_file}: is not a table of stages ({error}); delete --work {self.root}"
+            ) from None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what ``check-data`` left out, from ``left_out.csv``.
@@ -85,17 +160,18 @@ class WorkFolder:
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
 
-    def record(self, stage: str, **facts: Any) -> None:
-        """Add facts to a stage's record."""
-        records = self.records()
-        records[stage] = {**records.get(stage, {}), **facts}
-        write_json(self.root / "stages.json", records)
+    def record(self, stage: str, record: StageRecord) -> None:
+        """Write a stage's record."""
+        self._write({**self.records(), stage: record})
+
+    def _write(self, records: dict[str, StageRecord]) -> None:
+        write_json(self.stages_file, {stage: asdict(record) for stage, record in records.items()})
 
     def forget(self, stage: str, outputs: tuple[str, ...]) -> None:
         """Delete a stage's record and its outputs (paths below the folder)."""
         records = self.records()
         if records.pop(stage, None) is not None:
-            write_json(self.root / "stages.json", records)
+            self._write(records)
         for output in outputs:
             path = self.root / output
             if path.is_dir():

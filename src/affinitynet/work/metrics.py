@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from affinitynet.files import write_json, write_text
-from affinitynet.ops.metrics import confusion_matrix, mean_iou, pixel_accuracy, precision_recall
 
 CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
 WALK, WALK_CRF = "random walk", "random walk + CRF"
@@ -21,21 +18,26 @@ SEGMENTER = "segmentation network, no tags"
 """The steps of the method, as ``metrics.json`` names them."""
 
 
-def numbers(matrix: Tensor, classes: Sequence[str], images: int) -> dict[str, Any]:
+def numbers(matrix: np.ndarray, classes: Sequence[str], images: int) -> dict[str, Any]:
     """Return what ``metrics.json`` says of a confusion matrix int64 [C + 1, C + 1] over ``images`` images.
 
     Example:
-        >>> found = numbers(torch.tensor([[3, 1], [0, 4]]), ["cat"], images=2)
+        >>> found = numbers(np.array([[3, 1], [0, 4]]), ["cat"], images=2)
         >>> found["miou"], found["precision"]["cat"], found["recall"]["background"]
         (0.775, 0.8, 0.75)
     """
+    import torch
+
+    from affinitynet.ops.metrics import mean_iou, pixel_accuracy, precision_recall
+
     names = ("background", *classes)
-    miou, iou = mean_iou(matrix)
-    precision, recall = precision_recall(matrix)
+    counts = torch.from_numpy(matrix)
+    miou, iou = mean_iou(counts)
+    precision, recall = precision_recall(counts)
     per_class = {"iou": iou, "precision": precision, "recall": recall}
     return {
         "miou": miou,
-        "pixel_accuracy": pixel_accuracy(matrix),
+        "pixel_accuracy": pixel_accuracy(counts),
         **{key: dict(zip(names, values.tolist(), strict=True)) for key, values in per_class.items()},
         "images": images,
         "confusion": matrix.tolist(),
@@ -64,7 +66,11 @@ def _digits(share: float) -> str:
     return "" if share != share else f"{share:.4f}"
 
 
-def confusion(mask: np.ndarray, truth: np.ndarray, labels: int) -> Tensor:
+def confusion(mask: np.ndarray, truth: np.ndarray, labels: int) -> np.ndarray:
     """Return the confusion matrix int64 [labels, labels] of a mask uint8 [H, W] and its ground truth."""
+    import torch
+
+    from affinitynet.ops.metrics import confusion_matrix
+
     found, expected = (torch.from_numpy(np.array(array)) for array in (mask, truth))
-    return confusion_matrix(found, expected, labels)
+    return confusion_matrix(found, expected, labels).numpy()

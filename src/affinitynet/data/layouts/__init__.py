@@ -1,1 +1,1 @@
-"""One file for each way collections are laid out on disk."""
+"""One file per on-disk layout of collections."""

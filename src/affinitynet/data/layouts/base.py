@@ -1,4 +1,4 @@
-"""What the reader of a layout hands over, and the checks that all readers share."""
+"""What the reader of a layout returns, and the checks that all readers share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LARGEST_TEXT = 100 * 2**20  # bytes
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as it lies on disk.
+    """A collection as described by its on-disk layout.
 
     Args:
         classes: names in the order of the stored mask values.
         splits: name -> images.
-        default_split: what is trained on unless another split is named.
+        default_split: the split to train on unless another is named.
     """
 
     classes: tuple[str, ...]
@@ -36,8 +36,8 @@ def read_lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > LARGEST_TEXT:
             raise InputError(
-                f"{path}: {path.stat().st_size / 2**20:.0f} MB; a list is read up to {LARGEST_TEXT / 2**20:.0f} MB, "
-                "about two million images; divide the data set"
+                f"{path}: {path.stat().st_size / 2**20:.0f} MB; lists are limited to {LARGEST_TEXT / 2**20:.0f} MB, "
+                "about two million images; divide the collection"
             )
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -52,4 +52,4 @@ def check_inside(name: str, where: str) -> None:
     """
     parts = name.replace("\\", "/").split("/")
     if not name or ".." in parts or name.startswith(("/", "\\")) or ":" in parts[0]:
-        raise InputError(f"{where}: {name!r} leads outside the data folder; name a file inside it")
+        raise InputError(f"{where}: {name!r} leads outside the data folder; use a path inside it")

@@ -1,4 +1,4 @@
-"""A user's own folder: images anywhere below it, ``tags.csv`` or ``tags.json``, optional masks and splits."""
+"""A plain folder: images anywhere below it, ``tags.csv`` or ``tags.json``, optional masks and splits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from affinitynet.records import MAX_CLASSES, TaggedImage
 
 @dataclass(frozen=True)
 class _Tags:
-    """What a tag file says.
+    """The content of a tag file.
 
     Args:
-        rows: (where it stands, file as written, class names) of every row.
+        rows: (file and line, image name as written, class names) of every row.
         columns: class names in the order of a one-hot file's columns, else ``None``.
     """
 
@@ -47,10 +47,10 @@ class _Images:
                 self._by_name.setdefault(written, []).append(key)
 
     def find(self, written: str, where: str) -> str | None:
-        """Return the key of the one image that is meant, ``None`` if there is none.
+        """Return the key of the image that a name refers to, ``None`` if there is none.
 
         Raises:
-            InputError: the name leads outside the folder, or several images could be meant.
+            InputError: the name leads outside the folder, or it could refer to several images.
         """
         check_inside(written, where)
         written = PurePosixPath(written.replace("\\", "/")).as_posix()
@@ -71,13 +71,13 @@ def _below_images(name: str) -> str:
 def read_folder(root: Path, problems: Problems) -> Layout:
     """Read a folder of images with ``tags.csv`` or ``tags.json``.
 
-    Classes are in the order of ``classes.txt`` if it is there, else of a one-hot file's columns,
+    Classes are in the order of ``classes.txt`` if it exists, else of the columns of a one-hot file,
     else alphabetical. Splits are the lists ``splits/NAME.txt``; without a ``train.txt`` among them, the
     split ``all`` holds every image that has a row. An image whose row has no tag is a negative and
     belongs to the splits; one without a row is in the split ``untagged`` only.
 
     Raises:
-        InputError: the tag file or a list is not as it should be; a row of one, unless ``problems`` takes note of it.
+        InputError: the tag file or a list is wrong as a whole; or one of its rows, unless ``problems`` records it.
     """
     path = root / "tags.csv" if (root / "tags.csv").exists() else root / "tags.json"
     tags = _read_csv(path, problems) if path.suffix == ".csv" else _read_json(path, problems)
@@ -111,15 +111,15 @@ def _mask_of(root: Path, key: str) -> Path | None:
 
 
 def _match(tags: _Tags, images: _Images, path: Path, problems: Problems) -> dict[str, frozenset[str]]:
-    """Return image key -> class names of every row of the tag file that has found its image."""
+    """Return image key -> class names of every row of the tag file whose image exists."""
     rows: dict[str, frozenset[str]] = {}
     for where, written, names in tags.rows:
         with problems.noted(written, "row"):
             key = images.find(written, where)
             if key is None:
-                raise InputError(f"{where}: no image {written!r} below {path.parent}; mend the row or add the image")
+                raise InputError(f"{where}: no image {written!r} below {path.parent}; fix the row or add the image")
             if key in rows:
-                raise InputError(f"{where}: {written!r} has a row already; keep one row an image")
+                raise InputError(f"{where}: {written!r} already has a row; keep one row per image")
             rows[key] = names
     return rows
 
@@ -131,18 +131,18 @@ def _class_order(root: Path, path: Path, tagged: set[str], columns: tuple[str, .
     if listing.exists():
         classes = tuple(line.strip() for line in read_lines(listing) if line.strip())
         if len(set(classes)) < len(classes):
-            raise InputError(f"{listing}: names a class twice; keep one line a class")
+            raise InputError(f"{listing}: names a class twice; keep one line per class")
     else:
         classes = columns or tuple(sorted(tagged))
     if missing := sorted(tagged - set(classes)):
-        raise InputError(f"{path}: tag {missing[0]!r} is not in {listing}; add it there or mend the tag")
+        raise InputError(f"{path}: tag {missing[0]!r} is not in {listing}; add it there or fix the tag")
     if len(classes) > MAX_CLASSES:
-        raise InputError(f"{path}: {len(classes)} classes; an 8-bit mask holds {MAX_CLASSES}; use fewer")
+        raise InputError(f"{path}: {len(classes)} classes; an 8-bit mask has room for {MAX_CLASSES}; use fewer")
     return classes
 
 
 def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path, problems: Problems) -> list[str]:
-    """Return the image keys of a split file, one file name a line."""
+    """Return the image keys of a split file, which has one file name per line."""
     keys = []
     for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
         if not line:
@@ -151,7 +151,7 @@ def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path, problem
         with problems.noted(line, "row"):
             key = images.find(line, where)
             if key is None:
-                raise InputError(f"{where}: no image {line!r} below {tag_file.parent}; mend or remove the line")
+                raise InputError(f"{where}: no image {line!r} below {tag_file.parent}; fix or remove the line")
             if key not in rows:
                 raise InputError(f"{where}: {line!r} has no row in {tag_file.name}; add one (tags may be empty)")
             keys.append(key)
@@ -159,7 +159,7 @@ def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path, problem
 
 
 def _read_csv(path: Path, problems: Problems) -> _Tags:
-    """Read ``file,tags`` with tags separated by ``;``, or ``file`` and one 0/1 column a class."""
+    """Read ``file,tags`` with tags separated by ``;``, or ``file`` and one 0/1 column per class."""
     lines = read_lines(path)
     header = lines[0] if lines else ""
     delimiter = next((d for d in (",", "\t", ";") if d in header), ",")
@@ -169,7 +169,7 @@ def _read_csv(path: Path, problems: Problems) -> _Tags:
         raise InputError(f"{path}: not a readable table ({error}); save it as CSV again") from None
     columns = [name.strip() for name in table[0]] if table else []
     if len(columns) < 2 or columns[0].lower() not in ("file", "filename", "image"):
-        raise InputError(f"{path}:1: the header is {header!r}; write file,tags or file and one column a class")
+        raise InputError(f"{path}:1: the header is {header!r}; write file,tags or file and one column per class")
     if len(set(columns)) < len(columns) or not all(columns):
         raise InputError(f"{path}:1: the header has an empty or repeated column; name each once")
     one_hot = [c.lower() for c in columns[1:]] != ["tags"]
@@ -180,7 +180,7 @@ def _read_csv(path: Path, problems: Problems) -> _Tags:
             continue
         with problems.noted(cells[0].strip(), "row"):
             if len(cells) != len(columns):
-                raise InputError(f"{where}: {len(cells)} cells under {len(columns)} columns; mend the row")
+                raise InputError(f"{where}: {len(cells)} cells under {len(columns)} columns; fix the row")
             names = _one_hot(columns, cells, where) if one_hot else _split_tags(cells[1])
             rows.append((where, cells[0].strip(), names))
     return _Tags(rows, tuple(columns[1:]) if one_hot else None)
@@ -195,7 +195,7 @@ def _one_hot(columns: list[str], cells: list[str], where: str) -> frozenset[str]
     for column, cell in zip(columns[1:], cells[1:], strict=True):
         if cell.strip() not in ("0", "1"):
             raise InputError(
-                f"{where}: column {column!r} holds {cell!r}; one 0/1 column a class, or the header file,tags"
+                f"{where}: column {column!r} contains {cell!r}; use one 0/1 column per class, or the header file,tags"
             )
         if cell.strip() == "1":
             names.add(column)
@@ -207,7 +207,7 @@ def _read_json(path: Path, problems: Problems) -> _Tags:
     try:
         content = json.loads("\n".join(read_lines(path)))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable JSON ({error}); mend it") from None
+        raise InputError(f"{path}: not readable JSON ({error}); fix it") from None
     rows = []
     for written, names in content.items() if isinstance(content, dict) else [("", None)]:
         with problems.noted(written, "row"):

@@ -51,12 +51,14 @@ def read_voc(root: Path, problems: Problems) -> Layout:
     A line of a list is a bare name, or ``/JPEGImages/NAME.jpg /SegmentationClassAug/NAME.png``.
 
     Raises:
-        InputError: there is no list, or one is no text; and unless ``problems`` takes note of it: a line names
-            something outside the folder or absent, or an annotation cannot be read or has an unknown class.
+        InputError: there is no list, or one is not text; and unless ``problems`` records it: a line names
+            something outside the folder or missing, or an annotation cannot be read or has an unknown class.
     """
     lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
     if not lists:
-        raise InputError(f"{root / 'ImageSets' / 'Segmentation'}: holds no list; add train.txt with one name a line")
+        raise InputError(
+            f"{root / 'ImageSets' / 'Segmentation'}: contains no list; add train.txt with one name per line"
+        )
     tags: dict[str, tuple[int, ...]] = {}
     splits = {path.stem: tuple(_read_list(root, path, tags, problems)) for path in lists}
     default = next((name for name in ("train_aug", "train") if name in splits), next(iter(splits)))
@@ -64,7 +66,7 @@ def read_voc(root: Path, problems: Problems) -> Layout:
 
 
 def _read_list(root: Path, path: Path, tags: dict[str, tuple[int, ...]], problems: Problems) -> list[TaggedImage]:
-    """Read one list; ``tags`` keeps what annotations said already."""
+    """Read one list; ``tags`` caches the annotations read so far."""
     records = []
     for number, line in enumerate(read_lines(path), start=1):
         fields = line.split()
@@ -95,10 +97,10 @@ def _read_tags(path: Path) -> tuple[int, ...]:
     try:
         names = {(element.text or "").strip() for element in ElementTree.parse(path).iterfind("object/name")}
     except FileNotFoundError:
-        raise InputError(f"{path}: no such annotation; add it or take the image off the list") from None
+        raise InputError(f"{path}: no such annotation; add it or remove the image from the list") from None
     except (ParseError, DefusedXmlException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable annotation ({error}); mend or replace it") from None
+        raise InputError(f"{path}: not a readable annotation ({error}); fix or replace it") from None
     unknown = names - set(CLASSES)
     if unknown:
-        raise InputError(f"{path}: {min(unknown)!r} is not one of VOC's 20 classes; mend the object's name")
+        raise InputError(f"{path}: {min(unknown)!r} is not one of VOC's 20 classes; fix the name of the object")
     return tuple(sorted(CLASSES.index(name) for name in names))

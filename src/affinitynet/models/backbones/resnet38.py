@@ -1,4 +1,7 @@
-"""ResNet-38, model A1 of Wu, Shen & van den Hengel ("Wider or Deeper", 2016), the paper's second network."""
+"""ResNet-38, the second network of the paper (docs/method.md, "ResNet-38").
+
+Model A1 of Wu, Shen & van den Hengel ("Wider or Deeper", 2016).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class ResBlock(nn.Module):
         self.conv_branch1 = None if source == target and stride == 1 else _conv(source, target, 1, stride)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the block's output and its first activation, which others tap."""
+        """Return the block's output and its first activation, which is tapped."""
         first = F.relu(self.bn_branch2a(x))
         shortcut = x if self.conv_branch1 is None else self.conv_branch1(first)
         x = F.relu(self.bn_branch2b1(self.conv_branch2a(first)))
@@ -56,7 +59,7 @@ class Bottleneck(nn.Module):
         self.conv_branch1 = _conv(source, target, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the block's output and its first activation, which others tap."""
+        """Return the block's output and its first activation, which is tapped."""
         first = F.relu(self.bn_branch2a(x))
         x = self.dropout_2b1(F.relu(self.bn_branch2b1(self.conv_branch2a(first))))
         x = self.dropout_2b2(F.relu(self.bn_branch2b2(self.conv_branch2b1(x))))
@@ -67,8 +70,8 @@ class ResNet38(Backbone):
     """ResNet-38 at stride 8.
 
     Features are the first activations inside b5 and b6 and relu(bn7): 512, 1024 and 4096 channels.
-    conv1a, b2, b2_1, b2_2 and every BatchNorm, its scale and shift too, are frozen. State-dict keys
-    are the released checkpoints'.
+    conv1a, b2, b2_1, b2_2 and every BatchNorm, including its scale and shift, are frozen. State-dict
+    keys are those of the released checkpoints.
 
     Example:
         >>> import torch

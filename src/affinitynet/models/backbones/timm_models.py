@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,16 +9,16 @@ import timm
 import torch
 from torch import Tensor
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 
-STRIDE = 16  # asked of networks that can be dilated
-TAPS = 4  # features used at most, the deepest ones
-FINEST = 4  # a feature finer than this stride costs more than it tells
+STRIDE = 16  # requested from networks that can be dilated
+TAPS = 4  # largest number of features used, the deepest ones
+FINEST = 4  # features finer than this stride cost more than they contribute
 REDUCED = (32, 64, 128, 256)  # AffinityNet's channels per tap, the deepest the widest
-GROUP = 8  # channels a group of its GroupNorm holds
+GROUP = 8  # channels per group of its GroupNorm
 
-# Ways to ask a timm model for features of images of any size, the first that it knows is taken.
+# Ways to request features of images of any size from a timm model; the first that it supports is used.
 _REQUESTS: tuple[dict[str, Any], ...] = (
     {"output_stride": STRIDE},
     {"dynamic_img_size": True, "dynamic_img_pad": True},
@@ -32,14 +31,14 @@ class TimmBackbone(Backbone):
     """A timm model without its head.
 
     Taps are the model's features of stride 4 and above, at most the four deepest; a convolutional
-    network is dilated to stride 16 where it can be. Nothing is frozen but BatchNorm's statistics.
+    network is dilated to stride 16 if possible. Only the statistics of BatchNorm are frozen.
 
     Args:
         name: timm's name of the model.
-        taps: which of the model's features to use, as timm counts them; by default chosen as above.
+        taps: which of the model's features to use, numbered as in timm; by default chosen as above.
 
     Raises:
-        InputError: timm knows no such model, or its features are no grid.
+        InputError: timm has no such model, or its features are not a grid.
 
     Example:
         >>> backbone = TimmBackbone("test_vit")
@@ -68,10 +67,10 @@ class TimmBackbone(Backbone):
         self.frozen = []
 
     def load_pretrained(self, state: dict[str, Tensor] | None) -> None:
-        """Take the weights of timm's hub, or a ``state`` dict in timm's keys.
+        """Load weights from timm's hub, or a ``state`` dict with timm's keys.
 
         Raises:
-            InputError: the hub cannot be reached, or the state dict is not of this model.
+            InputError: the hub cannot be reached, or the state dict belongs to another model.
         """
         overlay = None if state is None else {"state_dict": state}
         if state is not None:
@@ -85,10 +84,10 @@ class TimmBackbone(Backbone):
                 out_indices=self.taps,
                 **self.request,
             )
-        except Exception as error:  # whatever a hub and its transport may raise
+        except Exception as error:  # a hub and its transport may raise anything
             raise InputError(
                 f"--network timm:{self.name}: no pretrained weights ({_first_line(error)}); "
-                "go online once, or name a file of them with --weights"
+                "go online once, or pass a weight file with --weights"
             ) from None
         self.network.load_state_dict(loaded.state_dict())
 
@@ -97,10 +96,11 @@ class TimmBackbone(Backbone):
 
 
 def _features(name: str, taps: Sequence[int] | None) -> tuple[Any, dict[str, Any]]:
-    """Return the model that gives the features, and the request it understood."""
+    """Return the model that computes the features, and the request that it supports."""
     if not timm.is_model(name):
-        nearest = difflib.get_close_matches(name, timm.list_models(), n=1, cutoff=0.0)
-        raise InputError(f"--network timm:{name}: timm has no such model; did you mean timm:{nearest[0]}?")
+        raise InputError(
+            f"--network timm:{name}: timm has no such model; did you mean timm:{nearest(name, timm.list_models())}?"
+        )
     reason = ""
     for request in _REQUESTS:
         chosen: dict[str, Any] = {} if taps is None else {"out_indices": tuple(taps)}
@@ -109,10 +109,10 @@ def _features(name: str, taps: Sequence[int] | None) -> tuple[Any, dict[str, Any
             with torch.inference_mode():
                 if all(feature.ndim == 4 for feature in network.eval()(torch.zeros(1, 3, 64, 96))):
                     return network, request
-            reason = "its features are no grid"
-        except Exception as error:  # timm raises whatever the model's constructor meets
+            reason = "its features are not a grid"
+        except Exception as error:  # a model's constructor may raise anything
             reason = reason or _first_line(error)
-    raise InputError(f"--network timm:{name}: gives no grid of features ({reason}); choose another, e.g. timm:resnet50")
+    raise InputError(f"--network timm:{name}: has no grid of features ({reason}); choose e.g. timm:resnet50")
 
 
 def _check_fits(name: str, state: dict[str, Tensor]) -> None:
@@ -120,11 +120,11 @@ def _check_fits(name: str, state: dict[str, Tensor]) -> None:
         expected = timm.create_model(name, num_classes=0).state_dict()
     for key, value in expected.items():
         if key not in state:
-            raise InputError(f"--weights: has no {key!r}, which timm:{name} needs; name a file of that model")
+            raise InputError(f"--weights: has no {key!r}, which timm:{name} needs; pass the weights of that model")
         if "pos_embed" not in key and state[key].shape != value.shape:
             raise InputError(
                 f"--weights: {key} is {list(state[key].shape)}, timm:{name} needs {list(value.shape)}; "
-                "name a file of that model"
+                "pass the weights of that model"
             )
 
 

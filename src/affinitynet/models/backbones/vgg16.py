@@ -1,4 +1,4 @@
-"""VGG-16 in the DeepLab-LargeFOV layout, one of the paper's two networks."""
+"""VGG-16 in the DeepLab-LargeFOV layout, the first network of the paper (docs/method.md, "VGG-16")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class VGG16(Backbone):
     """VGG-16 at stride 8: no fifth pool, dilated conv5, fully connected layers as convolutions.
 
     Features are relu(conv4_3), relu(conv5_3) and relu(fc7): 512, 512 and 1024 channels. The first
-    four convolutions are frozen. State-dict keys are the released checkpoints'.
+    four convolutions are frozen. State-dict keys are those of the released checkpoints.
 
     Example:
         >>> import torch
@@ -28,7 +28,7 @@ class VGG16(Backbone):
         [(512, 8, 12), (512, 8, 12), (1024, 8, 12)]
     """
 
-    # Caffe's BGR image in 0..255 less a mean, written as an RGB image in 0..1; forward swaps the channels.
+    # Caffe's BGR image in 0..255 minus a mean, expressed as an RGB image in 0..1; forward swaps the channels.
     mean = (122.675 / 255, 116.669 / 255, 104.008 / 255)
     std = (1 / 255, 1 / 255, 1 / 255)
     channels = (512, 512, 1024)
@@ -52,11 +52,11 @@ class VGG16(Backbone):
         self.freeze()
 
     def enlarge_field(self, dilation: int = LARGE_FIELD) -> None:
-        """Dilate fc6: by 4 as AffinityNet has it, by 12 as DeepLab-LargeFOV has it."""
+        """Dilate fc6: by 4 for AffinityNet, by 12 for DeepLab-LargeFOV."""
         self.fc6.padding = self.fc6.dilation = (dilation, dilation)
 
     def rectify(self, maps: Tensor) -> Tensor:
-        """Return the root of the positive part: the released code flattens VGG-16's activation maps so."""
+        """Return the square root of the positive part, as the released code does for VGG-16."""
         return F.relu(maps).sqrt()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,7 +1,8 @@
 """Weight files of every origin, recognised by their content: bytes in, named tensors out.
 
-safetensors, PyTorch checkpoints, Caffe's NetParameter and MXNet's NDArray list. Nothing is
-unpickled, nothing is allocated that the file's own size does not back.
+safetensors, PyTorch checkpoints, Caffe's NetParameter and MXNet's NDArray list (docs/method.md,
+"State-dict keys and weight files"). Nothing is unpickled, and no more is allocated than the size of the
+file justifies.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ _LONGEST_NAME = 4096
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a file holds.
+    """The content of a file.
 
     Args:
         origin: the kind of file, in words.
         tensors: name -> tensor, as named in the file.
-        settings: what one of our own files says of its network, else empty.
+        settings: of the network, from one of our own files; else empty.
     """
 
     origin: str
@@ -47,14 +48,14 @@ class WeightFile:
 
 
 class MalformedError(Exception):
-    """The file breaks its own format; the message says how."""
+    """The file violates its format; the message says how."""
 
 
 def read_weight_file(path: Path) -> WeightFile:
     """Read named tensors from a file of any known format.
 
     Raises:
-        InputError: there is no such file, it is of no known format, or it is damaged.
+        InputError: the file does not exist, its format is unknown, or it is damaged.
     """
     try:
         with path.open("rb") as file:
@@ -62,16 +63,16 @@ def read_weight_file(path: Path) -> WeightFile:
         read = _reader(path, head)
         found = read(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; name the weight file") from None
+        raise InputError(f"{path}: no such file; pass an existing weight file") from None
     except (OSError, MalformedError) as error:
-        raise InputError(f"{path}: cannot be read as weights ({error}); get the file again") from None
+        raise InputError(f"{path}: cannot be read as weights ({error}); download the file again") from None
     if not found.tensors:
-        raise InputError(f"{path}: {found.origin} without any tensor; get the file again")
+        raise InputError(f"{path}: {found.origin} without any tensor; download the file again")
     return found
 
 
 def _reader(path: Path, head: bytes) -> Any:
-    """Tell the format by the first bytes."""
+    """Recognise the format by the first bytes."""
     size = path.stat().st_size
     if len(head) >= 9 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < size:
         return _read_safetensors
@@ -95,14 +96,14 @@ def _read_safetensors(path: Path) -> WeightFile:
     except (SafetensorError, ValueError) as error:
         raise MalformedError(error) from None
     if not isinstance(settings, dict):
-        raise MalformedError("its note of the network is no table")
+        raise MalformedError("its description of the network is not a table")
     return WeightFile("safetensors", tensors, settings)
 
 
 def _read_torch(path: Path) -> WeightFile:
     try:
         with zipfile.ZipFile(path) as archive:
-            # PyTorch stores its records as they are; a compressed one could unpack to any size.
+            # PyTorch stores its records uncompressed; a compressed one could unpack to any size.
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise MalformedError("a compressed record, which PyTorch never writes")
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as error:
@@ -112,7 +113,7 @@ def _read_torch(path: Path) -> WeightFile:
 
 def _read_torch_before_zip(path: Path) -> WeightFile:
     try:
-        # Given a path, torch would believe its suffix; its warnings would come before our one line.
+        # Given a path, torch would trust its suffix; its warnings would precede our one line.
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -127,12 +128,12 @@ def _read_torch_before_zip(path: Path) -> WeightFile:
         raise MalformedError("no state dict")
     others = [key for key, value in content.items() if not isinstance(value, Tensor) or not isinstance(key, str)]
     if others:
-        raise MalformedError(f"{str(others[0])[:80]!r} is no tensor")
+        raise MalformedError(f"{str(others[0])[:80]!r} is not a tensor")
     size = path.stat().st_size
     for key, value in content.items():
-        # A view may claim more elements than are stored; copying it would cost what it claims.
+        # A view may claim more elements than are stored, and copying it would allocate them all.
         if value.layout != torch.strided or value.numel() * value.element_size() > size:
-            raise MalformedError(f"{key!r} claims more than the file holds")
+            raise MalformedError(f"{key!r} claims more than the file contains")
     prefix = "module."
     return WeightFile("PyTorch checkpoint", {key.removeprefix(prefix): value for key, value in content.items()})
 
@@ -144,8 +145,8 @@ def _first_line(error: BaseException) -> str:
 def _net_parameter() -> Any:
     """Return the message class of Caffe's NetParameter, with the fields that hold weights.
 
-    ``data`` is declared as bytes, which a packed array of floats is on the wire too: numpy takes it
-    as it is instead of float by float.
+    ``data`` is declared as bytes, which is also the wire format of a packed array of floats, so that numpy can
+    read it at once instead of float by float.
     """
     kinds = descriptor_pb2.FieldDescriptorProto
     layout: dict[str, dict[str, tuple[int, str, Any]]] = {
@@ -222,7 +223,7 @@ def _read_mxnet(path: Path) -> WeightFile:
 
 
 class _Bytes:
-    """Reads numbers and arrays, never more than the file has left."""
+    """Reads numbers and arrays, never beyond the end of the file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
@@ -236,7 +237,7 @@ class _Bytes:
         return struct.unpack(layout, self.read(struct.calcsize(layout)))
 
     def count(self, least: int) -> int:
-        """Read how many things follow, of ``least`` bytes each."""
+        """Read the number of following entries, of at least ``least`` bytes each."""
         (number,) = self.take("<Q")
         if number * least > self.size - self.file.tell():
             raise MalformedError(f"it promises {number} entries and ends too early")

@@ -1,4 +1,4 @@
-"""From whatever a weight file calls its tensors to the keys of our networks."""
+"""Mapping the tensor names of any weight file to the keys of our networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from affinitynet.models.weights.files import WeightFile, read_weight_file
 
 Part = Literal["backbone", "classifier", "affinity"]
 
-# The released code's names of AffinityNet's head.
+# Names of AffinityNet's head in the released code.
 _HEAD = {f"{layer}{i + 3}": f"{ours}.{i}" for layer, ours in (("f8_", "reduce"), ("gn8_", "norm")) for i in range(3)}
 _OWN_HEAD = ("fc8.", "f9.", "reduce.", "norm.")
 _MXNET_LAYER = re.compile(r"(?:res|bn)(\d)([a-z])(\d*)_(branch\w+?)_(weight|gamma|beta|moving_mean|moving_var)")
@@ -36,10 +36,10 @@ class Weights:
     Args:
         origin: the kind of file they come from.
         network: name of the backbone.
-        part: "backbone" for ImageNet weights alone, else the network of the method they make.
+        part: "backbone" for ImageNet weights alone, else the network of the method that they belong to.
         state: our key -> tensor.
-        left: names in the file that no network of the method has: ImageNet's classifier.
-        settings: what one of our own files says of its network.
+        left: names in the file that no network of the method uses: the ImageNet classifier.
+        settings: of the network, from one of our own files.
     """
 
     origin: str
@@ -51,10 +51,10 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read and recognise a weight file: ours, the released code's, Caffe's, MXNet's or torchvision's.
+    """Read a weight file and recognise its origin: ours, the released code, Caffe, MXNet or torchvision.
 
     Raises:
-        InputError: the file is missing, damaged, or of no network known here.
+        InputError: the file is missing, damaged, or of an unknown network.
     """
     file = read_weight_file(path)
     named = {_our_key(name): tensor for name, tensor in file.tensors.items()}
@@ -65,7 +65,7 @@ def read_weights(path: Path) -> Weights:
             state, network = from_torchvision_vgg16(file.tensors), "vgg16"
         except (KeyError, RuntimeError) as error:
             raise InputError(
-                f"{path}: starts as torchvision's VGG-16 but lacks or bends {error}; name another"
+                f"{path}: starts like torchvision's VGG-16 but {error} is missing or misshapen; pass another file"
             ) from None
         origin = f"torchvision's VGG-16 ({file.origin})"
     elif "backbone.conv1_1.weight" in named:
@@ -74,14 +74,14 @@ def read_weights(path: Path) -> Weights:
         state, network, origin = named, "resnet38", file.origin
     else:
         names = ", ".join(sorted(file.tensors)[:3])
-        raise InputError(f"{path}: a {file.origin} of no network known here ({names}, ...); name another")
+        raise InputError(f"{path}: a {file.origin} of an unknown network ({names}, ...); pass another file")
     kept = {key: tensor for key, tensor in state.items() if not _is_imagenet_head(key, tensor, file)}
     left = tuple(sorted(set(state) - set(kept)))
     return Weights(origin, network, _part(kept), kept, left, file.settings)
 
 
 def _our_key(name: str) -> str:
-    """Translate a name of the released code, of Caffe (its layers' names are the same) or of MXNet."""
+    """Translate a name of the released code, of Caffe (whose layers have the same names) or of MXNet."""
     name = re.sub(r"^(arg|aux):", "", name)
     if found := _MXNET_LAYER.fullmatch(name):
         block, letter, number, branch, kind = found.groups()
@@ -96,7 +96,7 @@ def _our_key(name: str) -> str:
 
 
 def _is_imagenet_head(key: str, tensor: Tensor, file: WeightFile) -> bool:
-    """Tell ImageNet's classifier, which nothing here needs, from the method's own fc8, which has no bias."""
+    """Distinguish the ImageNet classifier, which is not used, from the fc8 of the method, which has no bias."""
     if file.settings or (key.startswith("fc8.") and file.origin == "PyTorch checkpoint"):
         return False
     return key.removeprefix("backbone.").startswith(_IMAGENET_HEADS)
@@ -109,17 +109,17 @@ def _part(state: Mapping[str, Tensor]) -> Part:
 
 
 def from_torchvision_vgg16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring torchvision's or timm's VGG-16 into the DeepLab-LargeFOV layout, under our keys.
+    """Convert torchvision's or timm's VGG-16 to the DeepLab-LargeFOV layout, under our keys.
 
-    The first convolution is made to read what Caffe's does: RGB / 255 standardised becomes BGR in
-    0..255 less Caffe's mean, exactly but for the padding. fc6 and fc7 are decimated, after Chen et al.
+    The first convolution is rewritten for Caffe's input: standardised RGB / 255 becomes BGR in 0..255
+    minus Caffe's mean, exactly except at the padding. fc6 and fc7 are decimated, after Chen et al.
     ("Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", ICLR 2015,
     section 3.1), to the released model's 3x3 of the 7x7 kernel and 1024 of the 4096 channels: rows
     and columns 0, 3 and 6, every fourth channel.
 
     Raises:
         KeyError: a tensor is missing.
-        RuntimeError: a tensor has another shape.
+        RuntimeError: a tensor has a different shape.
     """
     state = _vgg16_convolutions(tensors)
     timms = "pre_logits.fc1.weight" in tensors
@@ -151,25 +151,25 @@ def _vgg16_convolutions(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load ``state`` into ``module``, every key and every shape.
+    """Load ``state`` into ``module``; every key and every shape must match.
 
-    BatchNorm's counters of batches, which no computation here reads, may be absent.
+    The batch counters of BatchNorm, which are never read here, may be absent.
 
     Raises:
-        InputError: a key is missing, or too much, or of another shape; the message names it.
+        InputError: a key is missing, unexpected, or of a different shape; the message names it.
     """
     expected = module.state_dict()
     for key, value in expected.items():
         if key not in state:
             if not key.endswith("num_batches_tracked"):
-                raise InputError(f"{source}: has no {key!r}; name the weights of the network that is asked for")
+                raise InputError(f"{source}: has no {key!r}; pass the weights of the requested network")
         elif state[key].shape != value.shape:
             raise InputError(
-                f"{source}: {key} is {list(state[key].shape)}, needed is {list(value.shape)}; "
-                "name the weights of the network, and of as many classes, that is asked for"
+                f"{source}: {key} is {list(state[key].shape)}, expected {list(value.shape)}; "
+                "pass weights of the requested network with the same number of classes"
             )
     if surplus := sorted(set(state) - set(expected)):
-        raise InputError(f"{source}: has {surplus[0]!r}, which the network has not; name the weights of that network")
+        raise InputError(f"{source}: has {surplus[0]!r}, which the network does not; pass weights of that network")
     module.load_state_dict(expected | dict(state))
 
 

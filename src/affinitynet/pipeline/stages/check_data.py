@@ -6,7 +6,6 @@ from affinitynet.data.images import load_image
 from affinitynet.errors import InputError, LeftOut, Problems
 from affinitynet.pipeline.context import Context
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
 from affinitynet.work.folder import save_left_out
 
 
@@ -19,7 +18,7 @@ def check_data(context: Context) -> None:
         InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
             has a tag.
     """
-    records = context.unchecked.labelled(context.split)
+    records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
 
     def check(record: TaggedImage) -> None:
@@ -31,15 +30,13 @@ def check_data(context: Context) -> None:
                 with problems.noted(record.name, "mask"):
                     context.unchecked.mask(record)
 
-    for_each_image(
-        check, records, total=len(records), workers=context.workers, report=context.report, label="check-data"
-    )
+    context.runtime.for_each_image("check-data", check, records)
     rows = context.unchecked.left_out
     left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))
     _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
     context.work.left_out_file.unlink(missing_ok=True)  # that of a run that was killed before this stage had finished
     if left_out:
-        context.report.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
+        context.runtime.progress.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
 
 

@@ -8,20 +8,13 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from affinitynet.data.images import load_image
-from affinitynet.data.transforms import reduced
-from affinitynet.files import load_arrays
-from affinitynet.inference.tagged import MaskPredictor
-from affinitynet.ops.decision import decide, enlarge
+from affinitynet.inference.refine import mask_scores
+from affinitynet.ops.decision import decide, enlarge, foreground
 from affinitynet.ops.metrics import mean_iou
 from affinitynet.pictures.contact_sheet import write_contact_sheet
-from affinitynet.pipeline.context import Context, load_cams
-from affinitynet.pipeline.stages.make_masks import load_walk
-from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
+from affinitynet.pipeline.context import Context
+from affinitynet.records import BACKGROUND, TaggedImage
 from affinitynet.work.metrics import (
     BEST_CAM,
     CAM,
@@ -51,7 +44,7 @@ def evaluate(context: Context) -> None:
 
 def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
     records = [record for record in context.collection.split(split) if record.mask is not None]
-    matrices: dict[str | float, Tensor] = {}
+    matrices: dict[str | float, np.ndarray] = {}
     lock = Lock()
 
     def add(record: TaggedImage) -> None:
@@ -61,15 +54,8 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
             with lock:
                 matrices[step] = matrices.get(step, 0) + matrix
 
-    for_each_image(
-        add,
-        records,
-        total=len(records),
-        workers=context.workers,
-        report=context.report,
-        label=f"evaluate {split}",
-    )
-    best = max(THRESHOLDS, key=lambda threshold: mean_iou(matrices[threshold])[0])
+    context.runtime.for_each_image(f"evaluate {split}", add, records)
+    best = max(THRESHOLDS, key=lambda threshold: mean_iou(torch.from_numpy(matrices[threshold]))[0])
     found = {step: numbers(matrix, context.collection.classes, len(records)) for step, matrix in matrices.items()}
     return {
         CAM: {"threshold": context.config.evaluate.cam_threshold, **found[CAM]},
@@ -81,24 +67,19 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
 def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | float, np.ndarray]]:
     """Yield (step, mask uint8) for every step, and (threshold, mask) for the sweep, at the size they were made at."""
     work, config = context.work, context.config
-    cams = load_cams(work, record.name)
-    classes = cams.classes.tolist()
-    strongest = cams.scores.max(0, initial=0)
-    foreground = decide(torch.from_numpy(np.concatenate([np.full_like(strongest, -1)[None], cams.scores])), classes)
-    yield CAM, np.where(strongest > config.evaluate.cam_threshold, foreground, 0)
+    cams, seeds = work.cams.load(record.name), work.seeds.load(record.name)
+    strength, labels = foreground(cams.scores, cams.classes)
+    yield CAM, np.where(strength > config.evaluate.cam_threshold, labels, BACKGROUND)
     for threshold in THRESHOLDS:
-        yield threshold, np.where(strongest > threshold, foreground, 0)
-    seeds = load_arrays(work.artifact("seeds", record.name))
-    yield CAM_CRF, decide(torch.from_numpy(seeds["low"].astype(np.float32)), classes)
-    if (segmented := work.artifact("segmented", record.name)).exists():
-        yield SEGMENTER, np.asarray(Image.open(segmented))
-    masks = np.asarray(Image.open(work.artifact("masks", record.name)))
+        yield threshold, np.where(strength > threshold, labels, BACKGROUND)
+    yield CAM_CRF, decide(seeds.low, seeds.classes)
+    if record.name in work.segmented:
+        yield SEGMENTER, work.segmented.load(record.name)
+    mask = work.masks.load(record.name)
     if not config.masks.crf:
-        yield WALK, masks
+        yield WALK, mask
         return
-    plain = replace(config.masks, crf=False)
-    walk = load_walk(context, record.name)[1]
-    image = load_image(record.path)
-    scores = MaskPredictor(None, None, config).full_scores(reduced(image, config.longest_side), walk, plain)
-    yield WALK, decide(scores, classes, image.shape[:2])
-    yield WALK_CRF, masks
+    plain, walk = replace(config.masks, crf=False), work.walks.load(record.name)
+    scores = mask_scores(walk, cams.scores.shape[1:], plain, config.crf, lambda: context.image(record))
+    yield WALK, decide(scores, walk.classes, mask.shape)
+    yield WALK_CRF, mask

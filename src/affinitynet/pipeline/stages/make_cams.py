@@ -1,24 +1,19 @@
-"""Stage 2: classifier -> multi-scale class activation maps (spec, stage 2)."""
+"""Classifier -> multi-scale class activation maps (docs/method.md, "Class activation maps")."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from affinitynet.files import save_arrays
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.pipeline.context import Context, label_images
-from affinitynet.records import TaggedImage
+from affinitynet.records import ScoreMaps, TaggedImage
 
 
 def make_cams(context: Context) -> None:
-    """Write ``cams/NAME.npz`` (classes int64 [K], scores float16 [K, H, W]) of every labelled image."""
+    """Write the class activation maps of every target image."""
     classifier = TagClassifier.load(context.work.weights("classifier"))
-    predictor = MaskPredictor(classifier, None, context.config, context.device)
+    predictor = MaskPredictor(classifier, None, context.config, context.runtime.device)
 
-    def make(record: TaggedImage, image: np.ndarray) -> None:
-        cams = predictor.cams(image, record.tags).half().cpu().numpy()
-        path = context.work.artifact("cams", record.name)
-        save_arrays(path, classes=np.array(record.tags, np.int64), scores=cams)
+    def make(record: TaggedImage) -> ScoreMaps:
+        return predictor.cams(context.image(record), record.tags)
 
-    label_images(context, "cams", "make-cams", make)
+    label_images(context, context.work.cams, "make-cams", make)

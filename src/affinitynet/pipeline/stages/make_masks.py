@@ -6,32 +6,23 @@ The walk is kept, so that masks of another background strength or threshold are 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from affinitynet.data.images import image_size
-from affinitynet.files import load_arrays, save_mask
-from affinitynet.inference.tagged import MaskPredictor, Walk
+from affinitynet.data.transforms import reduced_size
+from affinitynet.inference.refine import mask_scores
 from affinitynet.ops.decision import decide
 from affinitynet.pipeline.context import Context, label_images
 from affinitynet.records import TaggedImage
 
 
 def make_masks(context: Context) -> None:
-    """Write ``masks/NAME.png`` of every labelled image from its kept walk."""
-    predictor = MaskPredictor(None, None, context.config, context.device)
+    """Write the mask of every target image, from its kept walk."""
+    config = context.config
 
-    def make(record: TaggedImage, image: np.ndarray) -> None:
-        classes, walk = load_walk(context, record.name)
-        scores = predictor.full_scores(image, walk, context.config.masks)
-        save_mask(context.work.artifact("masks", record.name), decide(scores, classes, image_size(record.path)))
+    def make(record: TaggedImage) -> np.ndarray:
+        walk, size = context.work.walks.load(record.name), image_size(record.path)
+        labelled_at = reduced_size(size, config.longest_side)
+        scores = mask_scores(walk, labelled_at, config.masks, config.crf, lambda: context.image(record))
+        return decide(scores, walk.classes, size)
 
-    label_images(context, "masks", "make-masks", make)
-
-
-def load_walk(context: Context, name: str) -> tuple[list[int], Walk]:
-    """Read an image's classes and its walked scores as float32."""
-    arrays = load_arrays(context.work.artifact("walks", name))
-    background, scores = (
-        torch.from_numpy(arrays[key].astype(np.float32)).to(context.device) for key in ("background", "scores")
-    )
-    return arrays["classes"].tolist(), Walk(tuple(arrays["alphas"].tolist()), background, scores)
+    label_images(context, context.work.masks, "make-masks", make)

@@ -1,25 +1,22 @@
-"""Stage 2, second half: class activation maps -> confident seeds by the dense CRF (spec, stage 2)."""
+"""Class activation maps -> confident seeds by the dense CRF (docs/method.md, "Confident seeds")."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from affinitynet.files import save_arrays
 from affinitynet.ops.seeds import confident_seeds
-from affinitynet.pipeline.context import Context, label_images, load_cams
-from affinitynet.records import TaggedImage
+from affinitynet.pipeline.context import Context, label_images
+from affinitynet.records import Seeds, TaggedImage
 
 
 def make_seeds(context: Context) -> None:
-    """Write ``seeds/NAME.npz``: classes int64 [K], low and high float16 [K + 1, H, W], background first."""
+    """Write the dense CRF's scores of every target image, at the low and at the high background strength."""
     alphas = (context.config.seeds.low_alpha, context.config.seeds.high_alpha)
+    device = context.runtime.device
 
-    def make(record: TaggedImage, image: np.ndarray) -> None:
-        cams = load_cams(context.work, record.name)
-        pixels = torch.from_numpy(image.copy()).to(context.device)
-        scores = confident_seeds(pixels, torch.from_numpy(cams.scores).to(context.device), alphas)
-        low, high = scores.half().cpu().numpy()
-        save_arrays(context.work.artifact("seeds", record.name), classes=cams.classes, low=low, high=high)
+    def make(record: TaggedImage) -> Seeds:
+        cams = context.work.cams.load(record.name)
+        pixels = torch.from_numpy(context.image(record).copy()).to(device)
+        return Seeds(cams.classes, *confident_seeds(pixels, cams.scores.to(device), alphas, context.config.crf))
 
-    label_images(context, "seeds", "make-seeds", make)
+    label_images(context, context.work.seeds, "make-seeds", make)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-
-from affinitynet.files import save_arrays
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.pipeline.context import Context, label_images, load_cams
-from affinitynet.records import TaggedImage
+from affinitynet.pipeline.context import Context, label_images
+from affinitynet.records import TaggedImage, Walk
 
 
-def walk_images(context: Context) -> None:
-    """Write ``walks/NAME.npz`` of every labelled image.
-
-    Arrays: classes int64 [K], scores float16 [K, h, w], alphas float64 [A] and background float16
-    [A, h, w], all at stride 8.
-    """
+def random_walk(context: Context) -> None:
+    """Write the walked scores of every target image, for each background strength of ``walk.alphas``."""
     net = AffinityNet.load(context.work.weights("affinity"))
-    predictor = MaskPredictor(None, net, context.config, context.device)
+    predictor = MaskPredictor(None, net, context.config, context.runtime.device)
 
-    def make(record: TaggedImage, image: np.ndarray) -> None:
-        cams = load_cams(context.work, record.name)
-        walk = predictor.walk(image, torch.from_numpy(cams.scores).to(context.device))
-        save_arrays(
-            context.work.artifact("walks", record.name),
-            classes=cams.classes,
-            scores=walk.scores.half().cpu().numpy(),
-            alphas=np.array(walk.alphas),
-            background=walk.background.half().cpu().numpy(),
-        )
+    def make(record: TaggedImage) -> Walk:
+        return predictor.walk(context.image(record), context.work.cams.load(record.name))
 
-    label_images(context, "walks", "random-walk", make)
+    label_images(context, context.work.walks, "random-walk", make)

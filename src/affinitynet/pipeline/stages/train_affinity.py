@@ -1,4 +1,4 @@
-"""Stage 3: confident seeds -> AffinityNet (paper, section 3.2; spec, stage 3)."""
+"""Confident seeds -> AffinityNet (paper, section 3.2; docs/method.md, "AffinityNet")."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from affinitynet.config.settings import AffinityConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
 from affinitynet.errors import InputError
-from affinitynet.files import load_arrays
-from affinitynet.models.affinity_net import STRIDE, AffinityNet
+from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
-from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
 
 
 @dataclass(frozen=True)
 class AffinitySamples:
-    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (spec, stage 3).
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S / 8, S / 8] (docs/method.md, "Labels").
 
     A class of plain values, so that it can be sent to another process.
     """
@@ -35,25 +34,30 @@ class AffinitySamples:
     records: tuple[TaggedImage, ...]
     work: WorkFolder
     longest_side: int | None
-    crop_size: int
+    config: AffinityConfig
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
     def __call__(self, index: int) -> Sample:
         record = self.records[index]
-        image = jitter_colours(to_tensor(reduced(load_image(record.path), self.longest_side)))
+        image = to_tensor(reduced(load_image(record.path), self.longest_side))
+        image = jitter_colours(image, self.config.jitter)
         low, high = self._seeds(record.name, image.shape[1:])
-        image, low, high = random_flip(*random_crop(self.crop_size, image, low, high))
-        low, high = (F.avg_pool2d(scores.float(), STRIDE) for scores in (low, high))
+        image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))
+        low, high = (F.avg_pool2d(scores.float(), AffinityNet.stride) for scores in (low, high))
         return normalise(image, self.mean, self.std), affinity_labels(low, high)
 
     def _seeds(self, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
         """Read an image's low and high scores, float16 [K + 1, H, W]."""
-        path = self.work.artifact("seeds", name)
-        arrays = load_arrays(path)
-        if arrays["low"].shape[1:] != tuple(size):
+        seeds = self.work.seeds.load(name)
+        if seeds.low.shape[1:] != size:
+            path = self.work.seeds.path(name)
             raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
-        return torch.from_numpy(arrays["low"]), torch.from_numpy(arrays["high"])
+        return seeds.low, seeds.high
 
 
 def train_affinity(context: Context) -> None:
@@ -74,22 +78,8 @@ def _train(context: Context) -> AffinityNet:
         else:
             backbone = start_backbone(context.config)
         model = AffinityNet(backbone)
-    fit(
-        model,
-        AffinitySamples(
-            records, context.work, context.config.longest_side, config.crop_size, backbone.mean, backbone.std
-        ),
-        [record.name for record in records],
-        partial(_loss, config),
-        config,
-        seed=context.config.seed,
-        device=context.device,
-        processes=context.processes,
-        checkpoint=context.work.checkpoint("affinity"),
-        losses=context.work.losses("affinity"),
-        report=context.report,
-        label="train-affinity",
-    )
+    samples = AffinitySamples(records, context.work, context.config.longest_side, config, backbone.mean, backbone.std)
+    context.fit("affinity", model, samples, partial(_loss, config), config)
     return model
 
 

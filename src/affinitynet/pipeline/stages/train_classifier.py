@@ -1,4 +1,4 @@
-"""Stage 1: tags -> classifier (paper, section 3.1; spec, stage 1)."""
+"""Tags -> classifier (paper, section 3.1; docs/method.md, "Tag classifier")."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from affinitynet.errors import InputError
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
-from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 
 
 @dataclass(frozen=True)
 class ClassifierSamples:
-    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (spec, stage 1).
+    """Index -> one augmented crop float32 [3, S, S] and its tags float32 [C] (docs/method.md, "Tag classifier").
 
     A class of plain values, so that it can be sent to another process.
     """
@@ -39,11 +39,15 @@ class ClassifierSamples:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
     def __call__(self, index: int) -> Sample:
         record, size = self.records[index], self.config.crop_size
         shortest, longest = (round(size * scale) for scale in (self.config.min_scale, self.config.max_scale))
         image = to_tensor(random_resize_long(load_image(record.path), shortest, longest))
-        (flipped,) = random_flip(jitter_colours(image))
+        (flipped,) = random_flip(jitter_colours(image, self.config.jitter))
         (cropped,) = random_crop(size, normalise(flipped, self.mean, self.std))
         tags = torch.zeros(self.num_classes)
         tags[list(record.tags)] = 1
@@ -75,20 +79,8 @@ def _train(context: Context) -> TagClassifier:
         torch.manual_seed(context.config.seed)
         model = TagClassifier(start_backbone(context.config), context.collection.classes)
     backbone = model.backbone
-    fit(
-        model,
-        ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std),
-        [record.name for record in records],
-        _loss,
-        config,
-        seed=context.config.seed,
-        device=context.device,
-        processes=context.processes,
-        checkpoint=context.work.checkpoint("classifier"),
-        losses=context.work.losses("classifier"),
-        report=context.report,
-        label="train-classifier",
-    )
+    samples = ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std)
+    context.fit("classifier", model, samples, _loss, config)
     return model
 
 

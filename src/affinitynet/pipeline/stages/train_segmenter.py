@@ -1,4 +1,4 @@
-"""Stage 5: masks -> segmentation network (paper, section 4.4)."""
+"""Masks -> segmentation network (paper, section 4.4; docs/method.md, "Segmentation network")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from affinitynet.models.classifier import TagClassifier
 from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import IGNORE, TaggedImage
-from affinitynet.training.loop import MeanCount, fit
+from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
 
@@ -37,16 +37,21 @@ class SegmenterSamples:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
     def __call__(self, index: int) -> Sample:
         record, crop = self.records[index], self.config.crop_size
         image = load_image(record.path)
-        with Image.open(self.work.artifact("masks", record.name)) as file:
-            picture = file.copy()
+        picture = Image.fromarray(self.work.masks.load(record.name))
         shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
         factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])
         size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
         mask = np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
-        pixels = normalise(jitter_colours(to_tensor(resize(image, (size[0], size[1])))), self.mean, self.std)
+        pixels = normalise(
+            jitter_colours(to_tensor(resize(image, (size[0], size[1]))), self.config.jitter), self.mean, self.std
+        )
         # The canvas around a small image is 0, so labels are held below 0 until they are cropped.
         below = torch.from_numpy(mask.astype(np.int64))[None] - IGNORE
         pixels, below = random_flip(*random_crop(crop, pixels, below))
@@ -60,20 +65,8 @@ def train_segmenter(context: Context) -> None:
         torch.manual_seed(context.config.seed)
         model = new_segmenter(context.config, context.collection.classes)
         _start(model, context)
-    fit(
-        model,
-        SegmenterSamples(records, context.work, config, model.mean, model.std),
-        [record.name for record in records],
-        _loss,
-        config,
-        seed=context.config.seed,
-        device=context.device,
-        processes=context.processes,
-        checkpoint=context.work.checkpoint("segmenter"),
-        losses=context.work.losses("segmenter"),
-        report=context.report,
-        label="train-segmenter",
-    )
+    samples = SegmenterSamples(records, context.work, config, model.mean, model.std)
+    context.fit("segmenter", model, samples, _loss, config)
     context.finish_training("segmenter", model)
 
 

@@ -1,1 +1,1 @@
-"""Masks in the layouts that other tools read."""
+"""Masks in the formats of other tools."""

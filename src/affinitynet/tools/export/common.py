@@ -1,4 +1,4 @@
-"""What every format is written from: the labelled images of a work folder."""
+"""The images and masks of a work folder, from which every format is written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from affinitynet.data.images import load_image
 from affinitynet.files import atomic_file
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.progress import Progress
+from affinitynet.work.artifacts import Artifacts
 
 _ORIENTATION = 274  # EXIF tag
-_AS_IT_IS = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
+_COPIED = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
 _QUALITY = 95
 
 
@@ -27,39 +28,38 @@ class LabelledImages:
     Args:
         classes: names; class c has mask value c + 1.
         splits: name -> images.
-        masks: folder of the masks, ``NAME.png``.
-        report: shows progress.
+        masks: by the images' names.
+        progress: shows progress.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, tuple[TaggedImage, ...]]
-    masks: Path
-    report: Progress
+    masks: Artifacts[np.ndarray]
+    progress: Progress
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
-        """Yield (split, image, mask uint8 [H, W]); an image of two splits comes twice."""
-        with self.report.bar("export", sum(map(len, self.splits.values()))) as advance:
+        """Yield (split, image, mask uint8 [H, W]); an image in two splits is yielded twice."""
+        with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
-                    with Image.open(self.masks / f"{record.name}.png") as file:
-                        yield split, record, np.asarray(file)
+                    yield split, record, self.masks.load(record.name)
                     advance()
 
 
 def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> Path:
-    """Write an image so that other tools see it as the masks do: upright, 8 bit, RGB.
+    """Write an image so that other tools see it as its mask does: upright, 8 bit, RGB.
 
-    A JPEG or PNG that is so already is copied byte by byte.
+    A JPEG or PNG that already is like that is copied byte for byte.
 
     Args:
-        target: path without suffix; it is appended.
+        target: path without suffix; the suffix is appended.
 
     Returns:
         The path written.
     """
     with Image.open(record.path) as picture:
         plain = picture.mode in ("RGB", "L") and picture.getexif().get(_ORIENTATION, 1) == 1
-        suffix = _AS_IT_IS.get(picture.format or "", "")
+        suffix = _COPIED.get(picture.format or "", "")
     if plain and suffix and not (only_jpeg and suffix != ".jpg"):
         content = record.path.read_bytes()
     else:

@@ -1,43 +1,49 @@
-"""The masks of a work folder, in the layout of the tool that uses them next."""
+"""Exporting the masks of a work folder to the format of another tool."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+from typing import Literal
 
 from affinitynet.errors import InputError
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.formats import FORMATS
 from affinitynet.tools.finished import open_finished
 
+Format = Literal["voc", "coco", "yolo", "huggingface"]
 
-def export_masks(work: Path, target: Path, form: str, data: Path | None = None, report: Progress | None = None) -> int:
-    """Write the labelled images of a work folder and their masks.
+
+def export_masks(
+    work: Path, out: Path, format: Format, *, data: Path | None = None, runtime: Runtime | None = None
+) -> int:
+    """Write images and masks in the layout of the tool that uses them next: VOC, COCO, YOLO, Hugging Face.
+
+    CVAT and Label Studio import the COCO form.
 
     Args:
-        work: a work folder whose ``make-masks`` has finished.
-        target: a new folder.
-        form: "voc", "coco", "yolo" or "huggingface".
-        data: the data set, where it has moved since.
+        work: Work folder with finished masks.
+        out: A new folder to write to.
+        format: voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`.
+        data: The collection, if it has moved since; null: where it was.
+        runtime: where progress is shown.
 
     Returns:
         The number of images written.
 
     Raises:
-        InputError: the work folder has no masks, the target exists or the format is unknown.
+        InputError: the work folder has no masks, or ``out`` exists.
     """
-    if form not in FORMATS:
-        nearest = difflib.get_close_matches(form, FORMATS, n=1, cutoff=0.0)[0]
-        raise InputError(f"--format {form}: unknown; known: {', '.join(FORMATS)} (did you mean {nearest!r}?)")
-    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        raise InputError(f"--out {target}: exists; name a new folder")
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise InputError(f"--out {out}: exists already; choose a new folder")
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
     chosen = (finished.split, *collection.evaluation_splits)
     splits = {name: collection.split(name) for name in dict.fromkeys(chosen)}
-    missing = [r.name for records in splits.values() for r in records if not folder.artifact("masks", r.name).exists()]
+    missing = [r.name for records in splits.values() for r in records if r.name not in folder.masks]
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
-    FORMATS[form](LabelledImages(collection.classes, splits, folder.root / "masks", report or Progress()), target)
+    FORMATS[format](
+        LabelledImages(collection.classes, splits, folder.masks, (runtime or Runtime(alone=True)).progress), out
+    )
     return sum(map(len, splits.values()))

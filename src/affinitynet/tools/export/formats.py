@@ -1,4 +1,4 @@
-"""The layouts other tools read."""
+"""Writers for the formats of other tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from affinitynet.records import IGNORE
 from affinitynet.tools.export.common import LabelledImages, write_image
 
 SMALLEST_POLYGON = 3  # corners
-CORNER_TOLERANCE = 0.7  # pixels a simplified outline may stray
+CORNER_TOLERANCE = 0.7  # largest deviation of a simplified outline, pixels
 
 
 def write_voc(labelled: LabelledImages, target: Path) -> None:
@@ -65,7 +65,7 @@ def write_coco(labelled: LabelledImages, target: Path) -> None:
 def write_yolo(labelled: LabelledImages, target: Path) -> None:
     """YOLO segmentation: ``images/SPLIT``, ``labels/SPLIT`` (a polygon per connected region) and ``data.yaml``.
 
-    The format knows no holes: they are filled.
+    The format does not support holes: they are filled.
     """
     for split, record, mask in labelled:
         name = record.name
@@ -117,8 +117,8 @@ def outlines(region: np.ndarray) -> list[np.ndarray]:
     """Trace the outer outline of each connected part of a region, bool [H, W].
 
     Returns:
-        Arrays [corners, 2] of x, y in pixels, at the centres of the outermost pixels; parts of fewer
-        than 3 corners are left out.
+        Arrays [corners, 2] of x, y in pixels, at the centres of the outermost pixels; parts with fewer
+        than 3 corners are skipped.
 
     Example:
         >>> region = np.zeros((5, 6), bool)
@@ -139,4 +139,4 @@ def _needs(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise InputError(f"export: needs {package}; pip install 'affinitynet[export]'") from None
+        raise InputError(f"export: requires {package}; pip install 'affinitynet[export]'") from None

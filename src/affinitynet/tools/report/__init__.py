@@ -1,1 +1,1 @@
-"""One HTML page about a work folder."""
+"""The HTML report about a work folder."""

@@ -1,4 +1,4 @@
-"""Small SVG charts. They take the page's colours, so that they follow its dark mode."""
+"""Small SVG charts. They use the colours of the page, so that they follow its dark mode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 WIDTH, HEIGHT = 520, 180
 LEFT, BOTTOM, TOP = 44, 22, 10
-POINTS = 160  # a curve is averaged down to
+POINTS = 160  # per curve, after averaging
 
 
 def loss_chart(label: str, losses: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a work folder: what was run, how good it is, and a gallery."""
+"""One self-contained HTML page about a work folder: what was run, how good the result is, and a gallery."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from affinitynet.files import read_json, write_text
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
-from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, Card, make_card
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
 from affinitynet.work.metrics import SEGMENTER
+
+if TYPE_CHECKING:
+    from affinitynet.tools.report.cards import Card
 
 KINDS = (
     {"id": "cam", "title": "class activation map", "sharp": False},
@@ -32,24 +33,25 @@ KINDS = (
 """The layers of a card, in the order of the method."""
 
 
-def write_report(work: Path, data: Path | None = None, workers: int = 1, report: Progress | None = None) -> Path:
-    """Write ``report.html`` into a work folder.
+def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | None = None) -> Path:
+    """Write report.html into the work folder: how good each step is, and a gallery to find the bad masks in.
+
+    One page that needs no network, with the table of the steps, losses, classes and a gallery, worst masks first.
 
     Args:
-        work: a work folder whose ``make-masks`` has finished.
-        data: the data set, where it has moved since.
-        workers: images in work at the same time.
-        report: shows progress.
+        work: Work folder with finished masks.
+        data: The collection, if it has moved since; null: where it was.
+        runtime: how to compute.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: the folder has no finished masks, or the data set is not where it was.
+        InputError: the folder has no finished masks, or the collection is not where it was.
     """
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
-    cards = _cards(finished, workers, report or Progress())
+    cards = _cards(finished, runtime or Runtime(alone=True))
     metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
     stages = folder.records()
     page = _template().render(
@@ -58,7 +60,7 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
         classes=collection.classes,
         splits=list(dict.fromkeys(card.split for card in cards)),
         network=finished.config.network,
-        seconds=_duration(sum(record.get("seconds", 0) for record in stages.values())),
+        seconds=_duration(sum(record.seconds for record in stages.values())),
         metrics=metrics,
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
@@ -78,13 +80,15 @@ def write_report(work: Path, data: Path | None = None, workers: int = 1, report:
     return path
 
 
-def _cards(finished: Finished, workers: int, report: Progress) -> list[Card]:
+def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
+    from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, make_card
+
     folder, collection = finished.folder, finished.collection
     splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
     chosen: dict[str, tuple[str, TaggedImage]] = {}
-    for split in reversed(splits):  # an image of two splits is shown as one of the first it is in
+    for split in reversed(splits):  # an image in two splits is shown in the first of them
         chosen |= {record.name: (split, record) for record in collection.split(split)}
-    present = [pair for pair in chosen.values() if folder.artifact("masks", pair[1].name).exists()]
+    present = [pair for pair in chosen.values() if pair[1].name in folder.masks]
     side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
     found: dict[str, Card] = {}
 
@@ -92,7 +96,7 @@ def _cards(finished: Finished, workers: int, report: Progress) -> list[Card]:
         split, record = pair
         found[record.name] = make_card(folder, collection, split, record, side, finished.config.masks.alpha)
 
-    for_each_image(make, present, total=len(present), workers=workers, report=report, label="report")
+    runtime.for_each_image("report", make, present)
     return [found[name] for name in sorted(found)]
 
 
@@ -106,17 +110,17 @@ def _pictures(card: Card) -> str:
 
 
 def _json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end the script element that contains it."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _masks_of(steps: dict[str, dict]) -> dict:
-    """Return the numbers of the masks themselves: the last step but the network they train."""
+    """Return the metrics of the masks themselves: the last step except the network trained on them."""
     return next(found for step, found in reversed(steps.items()) if step != SEGMENTER)
 
 
 def _class_bars(steps: dict[str, dict]) -> list[tuple[str, float]]:
-    """Return the classes' IoU in the masks; those that do not occur are left out."""
+    """Return the IoU of each class in the masks, without classes that do not occur."""
     last = _masks_of(steps)
     return [(name, value) for name, value in last["iou"].items() if value is not None]
 

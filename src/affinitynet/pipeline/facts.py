@@ -1,0 +1,59 @@
+"""What decides the stages besides each other: settings, and images, tags and ground truth by their contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affinitynet.config.config_file import to_dict
+from affinitynet.data.collection import Collection
+from affinitynet.pipeline.plan import Facts
+from affinitynet.pipeline.table import STAGES, Stage
+from affinitynet.records import TaggedImage
+from affinitynet.work.contents import Contents
+
+if TYPE_CHECKING:
+    from affinitynet.pipeline.context import Context
+
+
+def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
+    """Return stage's name -> what decides it. Processes share the reading of the files."""
+    images = {
+        "training": context.training_images,
+        "target": context.target_images,
+        "checked": context.unchecked.targets(context.split),
+    }
+    collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in STAGES}
+    truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in STAGES}
+    paths = {record.path for records in images.values() for record in records}
+    paths |= {record.mask for measured in truth.values() for _, record in measured if record.mask is not None}
+    digests = _digests(context, contents, sorted(paths))
+    settings = to_dict(context.config)
+
+    def facts(stage: Stage) -> Facts:
+        masks = [(split, r.name, digests[r.mask]) for split, r in truth[stage] if r.mask is not None]
+        return Facts(
+            {key: settings[key] for key in stage.settings},
+            _digest((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
+            _digest(masks) if stage.truth else "",
+        )
+
+    return {stage.name: facts(stage) for stage in STAGES}
+
+
+def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:
+    return [(split, record) for split in collection.evaluation_splits for record in collection.split(split)]
+
+
+def _digests(context: Context, contents: Contents, paths: list[Path]) -> dict[Path, str]:
+    processes = context.runtime.processes
+    own = processes.share(paths)
+    digests = contents.digests(own, context.runtime.workers)
+    return dict(processes.gather(list(zip(own, digests, strict=True))))
+
+
+def _digest(content: Iterable[object]) -> str:
+    return hashlib.sha256(json.dumps(list(content)).encode()).hexdigest()[:16]

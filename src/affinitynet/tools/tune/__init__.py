@@ -1,0 +1,1 @@
+"""Which settings of walk and masks fit the ground truth best."""

@@ -1,0 +1,37 @@
+"""The short form of ``fuzz.py``: every reader reads or refuses what was damaged at random."""
+
+import random
+
+import pytest
+
+from tests.support.fuzz import Reader, damaged, fuzz, readers
+
+INPUTS = 300
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory) -> dict[str, Reader]:
+    return readers(tmp_path_factory.mktemp("fuzz"))
+
+
+def test_good_files_are_read(known):
+    for reader in known.values():
+        for content in reader.seeds:
+            reader.target.write_bytes(content)
+            reader.read(reader.target)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays", "weights"],
+)
+def test_damaged_files_are_read_or_refused(name):
+    found = fuzz(name, INPUTS, seed=1)
+    assert found["crashes"] == []
+    assert found["read"] + found["refused"] == INPUTS
+    assert found["refused"] > 0 or name == "annotations"  # there a bad file leaves out its image
+
+
+def test_what_is_damaged_differs():
+    draw = random.Random(0)
+    assert len({damaged(b"some bytes to change", draw) for _ in range(100)}) > 90

@@ -1,0 +1,186 @@
+"""The segmentation network: shapes, its line through the work folder, and labelling without tags."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from affinitynet.cli import main
+from affinitynet.config.settings import PipelineConfig, PredictConfig, SegmenterConfig
+from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.inference.untagged import SegmentationPredictor
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
+from affinitynet.ops.decision import labels_at
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter
+from affinitynet.records import TaggedImage
+from tests.support.worlds import QUICK, snapshot
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, "LargeFOV"])
+def test_every_architecture_labels_every_pixel_and_trains(architecture):
+    model = Segmenter(architecture, "lite", ["a", "b"])
+    x = torch.rand(1, 3, 72, 100)
+    with torch.inference_mode():
+        assert model.eval()(x).shape == (1, 3, 72, 100)
+    model.train()
+    assert not any(m.training for m in model.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    F.cross_entropy(model(x), torch.zeros(1, 72, 100, dtype=torch.int64)).backward()
+    groups = model.parameter_groups()
+    parameters = [id(p) for group in groups for p in group["params"]]
+    assert sorted(parameters) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    new = {id(p) for group in groups if group["factor"] >= 10 for p in group["params"]}
+    assert new.isdisjoint(id(p) for p in model.encoder.parameters())
+
+
+@pytest.mark.parametrize("network", ["vgg16", "resnet38"])
+def test_the_papers_networks_have_the_papers_head(network):
+    with torch.device("meta"):
+        model = Segmenter("LargeFOV", network, [f"class {i}" for i in range(20)])
+        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 21, 64, 64)
+    if network == "vgg16":
+        encoder: Any = model.encoder
+        assert encoder.fc6.dilation == (12, 12)
+
+
+@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "LargeFOV"])
+def test_the_encoder_starts_from_the_backbone(architecture):
+    model, backbone = Segmenter(architecture, "lite", ["a"]), build_backbone("lite")
+    start_from(model, backbone)
+    weights = dict(backbone.named_parameters())
+    for name, parameter in model.encoder.named_parameters():
+        assert torch.equal(parameter, weights[name.replace("model.", "network.", 1)])
+
+
+def test_what_cannot_be_built_is_told():
+    with pytest.raises(InputError, match="did you mean Unet"):
+        Segmenter("Unett", "lite", ["a"])
+    with pytest.raises(InputError, match="cannot build"):
+        Segmenter("Unet", "resnet9000", ["a"])
+    with pytest.raises(InputError, match="a different network in Unet"):
+        start_from(Segmenter("Unet", "resnet18", ["a"]), build_backbone("lite"))
+
+
+def test_the_network_is_checked_before_hours_are_spent(world, tmp_path):
+    cases: list[tuple[dict[str, Any], str | None]] = [
+        ({"architecture": "Unett"}, "did you mean Unet"),
+        ({"encoder": "resnet9000", "start": "random"}, "cannot build"),
+        ({"encoder": "vgg16", "architecture": "Unet", "start": "imagenet"}, None),
+    ]
+    for changed, message in cases:
+        config = replace(QUICK, segmenter=replace(QUICK.segmenter, **changed))
+        if message:
+            with pytest.raises(InputError, match=message):
+                run_pipeline(world, tmp_path / "work", config, workers=1)
+        else:
+            check_segmenter(config, ["a"])
+    with pytest.raises(InputError, match="a different network in Unet"):
+        check_segmenter(replace(QUICK, network="vgg16", segmenter=SegmenterConfig(architecture="Unet")), ["a"])
+    with pytest.raises(ValueError, match="imagenet or random, since the classifier's network is lite"):
+        replace(QUICK, segmenter=SegmenterConfig(encoder="resnet34"))
+    assert not (tmp_path / "work" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("network", ["lite", "vgg16", "resnet38", "timm:test_vit", "timm:test_byobnet"])
+def test_every_network_has_its_segmenter(network):
+    check_segmenter(PipelineConfig(network=network), ["a"])
+
+
+def test_samples_keep_image_and_mask_together(tmp_path):
+    """A picture whose mask is its red channel stays so through every random change but the colours'."""
+    from affinitynet.files import save_mask
+    from affinitynet.work.folder import WorkFolder
+
+    labels = np.kron(np.array([[0, 1], [2, 3]], np.uint8), np.ones((20, 30), np.uint8))
+    Image.fromarray(np.stack([labels * 60] * 3, -1)).save(tmp_path / "a.png")
+    work = WorkFolder(tmp_path / "work")
+    save_mask(work.masks.path("a"), labels)
+    config = SegmenterConfig(crop_size=64, min_scale=0.5, max_scale=1.5)
+    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work, config, (0, 0, 0), (1, 1, 1))
+    for seed in range(10):
+        torch.manual_seed(seed)
+        pixels, mask = samples(0)
+        assert pixels.shape == (3, 64, 64)
+        assert mask.shape == (64, 64)
+        outside = mask == 255
+        assert pixels[:, outside].abs().max() == 0 if outside.any() else True
+        means = [float(pixels[:, mask == label].mean()) for label in range(4) if (mask == label).sum() > 60]
+        assert means == sorted(means)
+
+
+def test_masks_enlarge_as_interpolation_does():
+    scores = torch.rand(5, 9, 13)
+    expected = F.interpolate(scores[None], (70, 90), mode="bilinear", align_corners=False)[0].argmax(0)
+    assert (labels_at(scores, (70, 90)) == expected.numpy()).mean() > 0.999
+    assert (labels_at(scores, (9, 13)) == scores.argmax(0).numpy()).all()
+
+
+def test_probabilities_are_those_of_the_network():
+    model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    scores = SegmentationPredictor(model, PredictConfig(precision="float32")).scores(image)
+    x = normalise(to_tensor(image), model.mean, model.std)[None]
+    with torch.inference_mode():
+        expected = (model(x).softmax(1) + model(x.flip(-1)).softmax(1).flip(-1))[0] / 2
+    torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(scores.sum(0), torch.ones(40, 56))
+    small = SegmentationPredictor(model, PredictConfig(longest_side=64, scales=(0.5, 1.0)))
+    large = np.zeros((120, 300, 3), np.uint8)
+    assert small.scores(large).shape == (3, 26, 64)
+    assert small.predict(large).shape == (120, 300)
+
+
+def test_predict_keeps_names_and_continues(world, finished, tmp_path, capsys):
+    source = tmp_path / "new"
+    (source / "sub").mkdir(parents=True)
+    picture = next((world / "images").iterdir())
+    for name in ("a.jpg", "sub/a.jpg", "sub/b.png", "sub/b.jpg"):
+        Image.open(picture).save(source / name)
+    command = ["predict", str(source), str(picture), "-o", str(tmp_path / "out"), "--model", str(finished)]
+    assert main([*command, "--overlays", "--scores", "--workers", "1"]) == 0
+    masks = {p.relative_to(tmp_path / "out" / "masks").as_posix() for p in (tmp_path / "out" / "masks").rglob("*.png")}
+    assert masks == {"a.png", "sub/a.png", "sub/b.png.png", "sub/b.jpg.png", f"{picture.stem}.png"}
+    assert len(list((tmp_path / "out" / "overlays").rglob("*.jpg"))) == 5
+    scores = np.load(tmp_path / "out" / "scores" / "a.npz")["scores"]
+    assert scores.shape[0] == 5
+    mask = Image.open(tmp_path / "out" / "masks" / "a.png")
+    assert mask.mode == "P"
+    assert mask.size == Image.open(picture).size
+    assert "5 images labelled" in capsys.readouterr().out
+    (tmp_path / "out" / "masks" / "a.png").unlink()
+    before = snapshot(tmp_path / "out" / "overlays")
+    assert main([*command, "--workers", "1"]) == 0
+    assert "1 images labelled" in capsys.readouterr().out
+    assert snapshot(tmp_path / "out" / "overlays") == before
+
+
+def test_refusals(world, finished, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    model = ["--model", str(finished)]
+    for arguments, complaint in (
+        ([str(tmp_path / "absent.jpg"), *model], "no such file or folder"),
+        ([str(tmp_path / "empty"), *model], "no image to label"),
+        ([str(world), "--model", str(tmp_path)], "has no segmenter.safetensors"),
+        (
+            [str(world), "--model", str(finished / "classifier.safetensors")],
+            "no segmentation network",
+        ),
+    ):
+        assert main(["predict", *arguments, "-o", str(tmp_path / "out")]) == 2
+        assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_inference_settings_do_not_train_again(world, work):
+    before = (work / "segmenter.safetensors").stat().st_mtime_ns
+    config = replace(QUICK, predict=replace(QUICK.predict, crf=True))
+    run_pipeline(world, work, config, workers=1)
+    assert (work / "segmenter.safetensors").stat().st_mtime_ns == before
+    assert "segmentation network, no tags" in json.loads((work / "metrics.json").read_text())["val"]

@@ -1,0 +1,46 @@
+"""Confusion matrix and mean IoU against the twin, and their edges."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from affinitynet.ops.metrics import confusion_matrix, mean_iou
+from tests.support import reference
+
+
+def test_counts_like_the_twin():
+    rng = np.random.default_rng(0)
+    prediction, target = rng.integers(0, 4, (2, 9, 11))
+    target[0] = 255
+    found = confusion_matrix(torch.from_numpy(prediction), torch.from_numpy(target), 6)
+    expected = reference.confusion_matrix(prediction, target, 6)
+    assert found.dtype == torch.int64
+    assert (found.numpy() == expected).all()
+    miou, iou = mean_iou(found)
+    assert miou == pytest.approx(reference.mean_iou(expected))
+    assert iou[4:].isnan().all()
+
+
+def test_takes_bytes_and_nothing_at_all():
+    labels = torch.tensor([[0, 20], [20, 255]], dtype=torch.uint8)
+    assert confusion_matrix(labels.clamp(max=20), labels, 21)[20, 20] == 2
+    nothing = confusion_matrix(labels[:0], labels[:0], 3)
+    assert nothing.sum() == 0
+    assert math.isnan(mean_iou(nothing)[0])
+
+
+@pytest.mark.parametrize(("prediction", "target"), [(3, 0), (255, 0), (-1, 0), (0, 3), (0, -1)])
+def test_refuses_labels_out_of_range(prediction, target):
+    with pytest.raises(ValueError, match="classes"):
+        confusion_matrix(torch.tensor([prediction, 0]), torch.tensor([target, 0]), 3)
+
+
+def test_refuses_two_shapes():
+    with pytest.raises(ValueError, match="shape"):
+        confusion_matrix(torch.zeros(3, dtype=torch.long), torch.zeros(4, dtype=torch.long), 3)
+
+
+def test_a_prediction_of_ignore_where_nothing_counts_is_fine():
+    assert confusion_matrix(torch.tensor([255]), torch.tensor([255]), 3).sum() == 0

@@ -1,0 +1,232 @@
+"""Damage the files that readers read, at random: each has to be read, or refused in one line.
+
+    python -m tests.support.fuzz [--inputs 100000] [--seed 0] [--readers NAME ...]
+
+Part of ``make torture``; ``test_fuzz.py`` is its short form. Every input is a good file with some bytes
+changed, cut, doubled or replaced by numbers and words that break things.
+"""
+
+import argparse
+import json
+import multiprocessing
+import random
+import resource
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from affinitynet.config.config_file import read_config, read_yaml, to_dict
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.collection import open_collection
+from affinitynet.data.images import load_image, load_mask
+from affinitynet.errors import InputError, LeftOut
+from affinitynet.files import load_arrays, save_arrays
+from affinitynet.models.weights.files import read_weight_file
+from affinitynet.work.folder import WorkFolder, save_left_out
+from tests.models.test_weight_files import KINDS, small_file
+from tests.support.hostile import good_folder, picture
+from tests.support.worlds import tiny_voc
+
+BREAKERS = (
+    b"\0",
+    b"\xff" * 4,
+    b"\x7f\xff\xff\xff",
+    b"\xff" * 8,
+    b"-1",
+    b"9" * 30,
+    b"nan",
+    b"../",
+    b"\n",
+    b'"',
+    b"[[[[",
+    b"\xed\xa0\x80",
+)
+"""Bytes that are put into files: extreme numbers, ends of things, ways out of folders."""
+
+SLOWEST = 10.0  # CPU seconds that a small file may take
+
+Read = Callable[[Path], object]
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """Return a copy with one to eight changes."""
+    made = bytearray(content)
+    for _ in range(draw.randint(1, 8)):
+        place = draw.randrange(len(made) + 1)
+        kind = draw.randrange(5)
+        if kind == 0 and made:
+            made[place % len(made)] = draw.randrange(256)
+        elif kind == 1:
+            made[place : place + draw.randint(0, 16)] = b""
+        elif kind == 2:
+            made[place:place] = draw.choice(BREAKERS)
+        elif kind == 3:
+            breaker = draw.choice(BREAKERS)
+            made[place : place + len(breaker)] = breaker
+        elif draw.random() < 0.3:
+            del made[place:]
+        else:
+            made[place:place] = made[place : place + draw.randint(1, 64)]
+    return bytes(made)
+
+
+def pictures() -> list[bytes]:
+    small = (24, 16)
+    return [
+        *(picture(size=small, form=form) for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")),
+        *(picture(mode, small) for mode in ("L", "P", "RGBA", "I;16", "1")),
+        picture("CMYK", small, "JPEG"),
+        picture(size=small, form="TIFF", compression="tiff_lzw"),
+    ]
+
+
+def masks() -> list[bytes]:
+    return [picture("L", (24, 16)), picture("P", (24, 16)), picture("1", (24, 16))]
+
+
+def arrays() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.npz"
+        save_arrays(
+            path, classes=np.array([1, 2]), scores=np.random.default_rng(0).random((2, 6, 8)).astype(np.float16)
+        )
+        return [path.read_bytes()]
+
+
+def weights() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [small_file(Path(folder), kind).read_bytes() for kind in KINDS]
+
+
+def annotations() -> list[bytes]:
+    inner = "<object><name>dog</name><difficult>1</difficult></object><object><name>cat</name></object>"
+    return [f"<?xml version='1.0'?>\n<annotation><size><width>9</width></size>{inner}</annotation>\n".encode()]
+
+
+class Reader:
+    """What reads one kind of file.
+
+    Args:
+        name: of the kind.
+        seeds: good files.
+        folder: to work in.
+        target: the file to damage, below it.
+        read: reads it.
+    """
+
+    def __init__(self, name: str, seeds: list[bytes], target: Path, read: Read) -> None:
+        self.name, self.seeds, self.target, self.read = name, seeds, target, read
+
+
+def readers(folder: Path) -> dict[str, Reader]:
+    """Return every reader, each with a folder of its own to work in."""
+    table, tree, voc = (folder / name for name in ("table", "tree", "voc"))
+    good_folder(table)
+    good_folder(tree)
+    (tree / "tags.csv").unlink()
+    (tree / "tags.json").write_text(json.dumps({f"{name}.png": ["cat", "dog"] for name in "abcdef"}), encoding="utf-8")
+    (table / "splits").mkdir()
+    (table / "splits" / "train.txt").write_text("a.png\nb\n", encoding="utf-8")
+    tiny_voc(voc)
+    work = WorkFolder(folder / "work")
+    save_left_out(work.left_out_file, [LeftOut("a", "image", 'some "reason"'), LeftOut("b", "row", "another")])
+    config = json.dumps(to_dict(PipelineConfig())).encode()
+
+    def dataset(root: Path) -> Read:
+        return lambda _: open_collection(root, on_error="skip")
+
+    def of(target: Path) -> list[bytes]:
+        return [target.read_bytes()]
+
+    lists = voc / "ImageSets" / "Segmentation"
+    found = [
+        Reader("images", pictures(), folder / "image.png", load_image),
+        Reader("masks", masks(), folder / "mask.png", lambda path: load_mask(path, (16, 24))),
+        Reader("tags.csv", of(table / "tags.csv"), table / "tags.csv", dataset(table)),
+        Reader("splits", of(table / "splits" / "train.txt"), table / "splits" / "train.txt", dataset(table)),
+        Reader("tags.json", of(tree / "tags.json"), tree / "tags.json", dataset(tree)),
+        Reader("annotations", annotations(), voc / "Annotations" / "2007_1.xml", dataset(voc)),
+        Reader("VOC lists", of(lists / "train_aug.txt"), lists / "train_aug.txt", dataset(voc)),
+        Reader(
+            "configs",
+            [b"seed: 1\nwalk: {beta: 4, alphas: [1.0, 4]}\nclasses: [a, 'b']\n"],
+            folder / "c.yaml",
+            read_yaml,
+        ),
+        Reader("settings", [config], folder / "s.yaml", lambda path: read_config(path, PipelineConfig())),
+        Reader("arrays", arrays(), folder / "a.npz", load_arrays),
+        Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),
+        Reader("weights", weights(), folder / "weights.bin", read_weight_file),
+    ]
+    return {reader.name: reader for reader in found}
+
+
+def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
+    """Give a reader damaged files; return how they ended, and the errors that were no lines to read."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    draw = random.Random(f"{name} {seed}")
+    read = refused = 0
+    slowest, crashes = 0.0, []
+    with tempfile.TemporaryDirectory() as folder:
+        reader = readers(Path(folder))[name]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(inputs):
+            content = damaged(draw.choice(reader.seeds), draw)
+            reader.target.write_bytes(content)
+            start = time.process_time()
+            try:
+                reader.read(reader.target)
+                read += 1
+            except InputError as error:
+                refused += 1
+                if "\n" in str(error):
+                    crashes.append(f"two lines: {error!r} {content!r}")
+            except Exception as error:
+                crashes.append(f"{type(error).__name__}: {error} {content!r}")
+            slowest = max(slowest, time.process_time() - start)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    if slowest > SLOWEST:
+        crashes.append(f"one took {slowest:.1f} s of CPU time")
+    return {"reader": name, "read": read, "refused": refused, "crashes": crashes, "slowest": slowest, "grown": grown}
+
+
+def main() -> int:
+    """Fuzz the readers, two at a time; print a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        known = list(readers(Path(folder)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--readers", nargs="+", choices=known, default=known)
+    parser.add_argument("--shown", type=int, default=3, help="crashes to print in full")
+    given = parser.parse_args()
+    print("| reader | inputs | read | refused in a line | crashes | slowest, CPU s | memory grown by, MB |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    crashed = 0
+    with multiprocessing.get_context("spawn").Pool(2, maxtasksperchild=1) as pool:
+        jobs = [pool.apply_async(fuzz, (name, given.inputs, given.seed)) for name in given.readers]
+        for job in jobs:
+            found = job.get()
+            crashed += len(found["crashes"])
+            numbers = (
+                found["read"],
+                found["refused"],
+                len(found["crashes"]),
+                f"{found['slowest']:.2f}",
+                found["grown"],
+            )
+            print(f"| {found['reader']} | {given.inputs} | " + " | ".join(map(str, numbers)) + " |", flush=True)
+            for crash in found["crashes"][: given.shown]:
+                print(crash[:2000], flush=True)
+    return int(crashed > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,92 @@
+"""Masks from anywhere against ground truth: counting's word on the numbers, and nothing missing in silence."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from affinitynet.cli import main
+from affinitynet.data.collection import open_collection
+from affinitynet.errors import InputError
+from affinitynet.tools.evaluate_masks import measure_masks
+
+
+def noisy_masks(world, folder, split="val"):
+    """Masks with random labels in a third of the pixels."""
+    collection, random = open_collection(world), np.random.default_rng(0)
+    folder.mkdir()
+    pairs = []
+    for record in collection.split(split):
+        truth = collection.mask(record)
+        noise = random.integers(0, len(collection.classes) + 1, truth.shape)
+        mask = np.where(random.random(truth.shape) < 1 / 3, noise, np.where(truth == 255, 0, truth)).astype(np.uint8)
+        Image.fromarray(mask).save(folder / f"{record.name}.png")
+        pairs.append((mask, truth))
+    return collection, pairs
+
+
+def test_the_numbers_are_those_of_counting(world, tmp_path):
+    collection, pairs = noisy_masks(world, tmp_path / "masks")
+    found = measure_masks(tmp_path / "masks", world, split="val")["val"]
+    mask, truth = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
+    mask, truth = mask[truth != 255], truth[truth != 255]
+    assert found["images"] == len(pairs)
+    assert found["pixel_accuracy"] == pytest.approx((mask == truth).mean())
+    for value, name in enumerate(("background", *collection.classes)):
+        hit = ((mask == value) & (truth == value)).sum()
+        if (truth == value).any():
+            assert found["recall"][name] == pytest.approx(hit / (truth == value).sum())
+            assert found["precision"][name] == pytest.approx(hit / (mask == value).sum())
+            assert found["iou"][name] == pytest.approx(hit / ((mask == value) | (truth == value)).sum())
+
+
+def test_ground_truth_itself_is_perfect(world, tmp_path):
+    collection = open_collection(world)
+    (tmp_path / "masks").mkdir()
+    for record in collection.split("val"):
+        truth = collection.mask(record)
+        Image.fromarray(np.where(truth == 255, 0, truth)).save(tmp_path / "masks" / f"{record.name}.png")
+    found = measure_masks(tmp_path / "masks", world, split="val")["val"]
+    assert (found["miou"], found["pixel_accuracy"]) == (1, 1)
+
+
+def test_the_command_prints_and_writes(world, tmp_path, capsys):
+    noisy_masks(world, tmp_path / "masks")
+    arguments = ["--masks", str(tmp_path / "masks"), "--data", str(world), "--split", "val"]
+    assert main(["evaluate-masks", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "precision" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["val"]["masks"]
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    assert float(rows["all"]["iou"]) == pytest.approx(found["miou"], abs=1e-4)
+    assert float(rows["background"]["precision"]) == pytest.approx(found["precision"]["background"], abs=1e-4)
+
+
+def test_a_missing_mask_is_counted_and_named(world, tmp_path):
+    noisy_masks(world, tmp_path / "masks")
+    first = sorted((tmp_path / "masks").iterdir())[0]
+    first.unlink()
+    with pytest.raises(InputError, match=rf"lacks 1 of the \d masks of split val \(the first: {first.name}\)"):
+        measure_masks(tmp_path / "masks", world, split="val")
+
+
+def test_what_is_no_mask_of_this_data_is_refused(world, tmp_path):
+    noisy_masks(world, tmp_path / "masks")
+    first = sorted((tmp_path / "masks").iterdir())[0]
+    with Image.open(first) as file:
+        size = file.size
+    for picture, complaint in (
+        (Image.new("L", size, 77), "holds value 77, but there are 4 classes"),
+        (Image.new("L", size, 255), "255 is no label here"),
+        (Image.new("L", (3, 3)), "the mask is 3 x 3 pixels"),
+        (Image.new("RGB", size), "8-bit palette or grayscale"),
+    ):
+        picture.save(first)
+        with pytest.raises(InputError, match=complaint):
+            measure_masks(tmp_path / "masks", world, split="val")
+    with pytest.raises(InputError, match="no such folder"):
+        measure_masks(tmp_path / "none", world)
+    with pytest.raises(InputError, match="no such split"):
+        measure_masks(tmp_path / "masks", world, split="vall")
