@@ -16,3 +16,4 @@ from affinitynet.ops.walk import random_walk as random_walk
 from affinitynet.pipeline.run import run_pipeline as run_pipeline
 
 __version__: str
+__all__: list[str]

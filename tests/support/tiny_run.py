@@ -1,5 +1,6 @@
-"""Whether an installed affinitynet works: ``python tiny_run.py``, from anywhere, draws six pictures and runs every stage."""
+"""Whether an installed affinitynet works: ``python tiny_run.py`` draws six pictures and runs every stage on them."""
 
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -7,12 +8,9 @@ from pathlib import Path
 
 from affinitynet.data.drawn_world import draw_world
 
-SETTINGS = (
-    "--classifier.epochs 1 --classifier.min-steps 0 --classifier.batch-size 2 --classifier.crop-size 64 "
-    "--affinity.epochs 1 --affinity.min-steps 0 --affinity.batch-size 2 --affinity.crop-size 64 "
-    "--segmenter.epochs 1 --segmenter.min-steps 0 --segmenter.batch-size 2 --segmenter.crop-size 64 "
-    "--cams.scales [1.0] --walk.steps 16"
-).split()
+QUICK = "--{0}.epochs 1 --{0}.min-steps 0 --{0}.batch-size 2 --{0}.crop-size 64"
+TRAININGS = " ".join(QUICK.format(network) for network in ("classifier", "affinity", "segmenter"))
+SETTINGS = shlex.split(f"{TRAININGS} --cams.scales [1.0] --walk.steps 16")
 
 
 def main() -> int:
