@@ -32,14 +32,14 @@ def test_the_numbers_are_those_of_counting(world, tmp_path):
     found = measure_masks(tmp_path / "masks", world, split="val")["val"]
     mask, truth = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     mask, truth = mask[truth != 255], truth[truth != 255]
-    assert found["images"] == len(pairs)
-    assert found["pixel_accuracy"] == pytest.approx((mask == truth).mean())
+    assert found.images == len(pairs)
+    assert found.pixel_accuracy == pytest.approx((mask == truth).mean())
     for value, name in enumerate(("background", *collection.classes)):
         hit = ((mask == value) & (truth == value)).sum()
         if (truth == value).any():
-            assert found["recall"][name] == pytest.approx(hit / (truth == value).sum())
-            assert found["precision"][name] == pytest.approx(hit / (mask == value).sum())
-            assert found["iou"][name] == pytest.approx(hit / ((mask == value) | (truth == value)).sum())
+            assert found.recall[name] == pytest.approx(hit / (truth == value).sum())
+            assert found.precision[name] == pytest.approx(hit / (mask == value).sum())
+            assert found.iou[name] == pytest.approx(hit / ((mask == value) | (truth == value)).sum())
 
 
 def test_ground_truth_itself_is_perfect(world, tmp_path):
@@ -49,7 +49,7 @@ def test_ground_truth_itself_is_perfect(world, tmp_path):
         truth = collection.mask(record)
         Image.fromarray(np.where(truth == 255, 0, truth)).save(tmp_path / "masks" / f"{record.name}.png")
     found = measure_masks(tmp_path / "masks", world, split="val")["val"]
-    assert (found["miou"], found["pixel_accuracy"]) == (1, 1)
+    assert (found.miou, found.pixel_accuracy) == (1, 1)
 
 
 def test_the_command_prints_and_writes(world, tmp_path, capsys):

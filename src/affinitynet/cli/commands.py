@@ -25,6 +25,7 @@ from affinitynet.errors import LeftOut
 from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.pipeline.table import commands as stage_commands
 from affinitynet.work.folder import WorkFolder
+from affinitynet.work.metrics import Metrics, StepMetrics, read_metrics
 
 LEFT_OUT_SHOWN = 10
 WIDE = 240
@@ -77,18 +78,19 @@ def show_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
     return 3
 
 
-def _show_stages(metrics: dict, values: Namespace) -> int:
+def _show_stages(_: dict, values: Namespace) -> int:
     folder, ran = WorkFolder(values.work), {stage.name for stage in values.stages}
+    metrics = read_metrics(folder.metrics_file)
     if "evaluate" in ran:
         _show_results(folder, metrics)
     if ran == {"evaluate"}:
         for split, steps in metrics.items():
             step, found = list(steps.items())[-1]
-            show_table(class_table(f"{step}, {split} ({found['images']} images)", found))
+            show_table(class_table(f"{step}, {split} ({found.images} images)", found))
     return show_left_out(folder.left_out(), folder.left_out_file) if "check-data" in ran else 0
 
 
-def _show_results(folder: WorkFolder, metrics: dict) -> None:
+def _show_results(folder: WorkFolder, metrics: Metrics) -> None:
     """Print the tables and where to look."""
     if metrics:
         show_table(quality_table(metrics))
@@ -99,8 +101,9 @@ def _show_results(folder: WorkFolder, metrics: dict) -> None:
     print(f"contact sheet: {folder.root / 'contact_sheet.png'}")
 
 
-def _show_demo(metrics: dict, values: Namespace) -> int:
-    _show_results(WorkFolder(values.work / "work"), metrics)
+def _show_demo(_: dict, values: Namespace) -> int:
+    folder = WorkFolder(values.work / "work")
+    _show_results(folder, read_metrics(folder.metrics_file))
     return 0
 
 
@@ -127,9 +130,9 @@ def _show_audit(suspicions: Sequence[Any], values: Namespace, *, top: int = 20) 
     return 0
 
 
-def _show_measured(measured: dict[str, dict], values: Namespace) -> int:
+def _show_measured(measured: dict[str, StepMetrics], values: Namespace) -> int:
     for split, found in measured.items():
-        show_table(class_table(f"{split} ({found['images']} images)", found))
+        show_table(class_table(f"{split} ({found.images} images)", found))
     if values.out is not None:
         print(f"numbers: {values.out / 'metrics.json'}, metrics.csv")
     return 0

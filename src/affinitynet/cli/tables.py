@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from affinitynet.work.folder import StageRecord
+from affinitynet.work.metrics import Metrics, StepMetrics
 
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
@@ -18,51 +19,52 @@ PAIRS_A_TABLE = 5
 SURE = 0.95  # share of resampled collections from which a gain counts as likely
 
 
-def quality_table(metrics: dict[str, dict[str, dict]]) -> Table:
-    """Return mIoU per step (rows) and split (columns) from the content of ``metrics.json``.
+def quality_table(metrics: Metrics) -> Table:
+    """Return mIoU per step (rows) and split (columns).
 
     Example:
-        >>> quality_table({"val": {"CAM": {"miou": 0.5, "images": 3}}}).row_count
+        >>> import numpy as np
+        >>> found = StepMetrics.of(np.array([[3, 1], [0, 4]]), ["cat"], images=2)
+        >>> quality_table({"val": {"CAM": found}}).row_count
         1
     """
     table = Table(title="mIoU, %", title_justify="left")
     table.add_column("step")
     for split, steps in metrics.items():
-        count = next(iter(steps.values()))["images"]
+        count = next(iter(steps.values())).images
         table.add_column(f"{split} ({count} images)", justify="right")
     for step in next(iter(metrics.values()), {}):
         table.add_row(step, *(_cell(steps[step]) for steps in metrics.values()))
     return table
 
 
-def _cell(numbers: dict[str, Any]) -> str:
-    text = _percent(numbers["miou"])
-    return f"{text} (at {numbers['threshold']:.2f})" if "threshold" in numbers else text
+def _cell(found: StepMetrics) -> str:
+    text = _percent(found.miou)
+    return text if found.threshold is None else f"{text} (at {found.threshold:.2f})"
 
 
-def class_table(title: str, numbers: dict[str, Any]) -> Table:
-    """Return IoU, precision and recall of each class that occurs, from one step's numbers in ``metrics.json``.
+def class_table(title: str, found: StepMetrics) -> Table:
+    """Return IoU, precision and recall of each class that occurs in a step's masks or in the ground truth.
 
     Example:
-        >>> shares = {"background": 0.9, "cat": None}
-        >>> numbers = {"miou": 0.9, "pixel_accuracy": 0.95, "iou": shares, "precision": shares, "recall": shares}
-        >>> class_table("val", numbers).row_count
+        >>> import numpy as np
+        >>> class_table("val", StepMetrics.of(np.array([[3, 1], [0, 0]]), ["cat"], images=1)).row_count
         2
     """
     table = Table(title=title, title_justify="left")
     table.add_column("class")
     for column in ("IoU, %", "precision, %", "recall, %"):
         table.add_column(column, justify="right")
-    for name, iou in numbers["iou"].items():
+    for name, iou in found.iou.items():
         if _percent(iou) != "-":
-            table.add_row(name, *(_percent(numbers[key][name]) for key in ("iou", "precision", "recall")))
+            table.add_row(name, *map(_percent, (iou, found.precision[name], found.recall[name])))
     table.add_section()
-    table.add_row("mean; pixel accuracy", _percent(numbers["miou"]), "", _percent(numbers["pixel_accuracy"]))
+    table.add_row("mean; pixel accuracy", _percent(found.miou), "", _percent(found.pixel_accuracy))
     return table
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None or share != share else f"{100 * share:.1f}"
+def _percent(share: float) -> str:
+    return "-" if share != share else f"{100 * share:.1f}"
 
 
 def audit_table(suspicions: Sequence[Suspicion]) -> Table:

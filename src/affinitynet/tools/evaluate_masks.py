@@ -11,7 +11,7 @@ from affinitynet.data.images import image_size, load_mask
 from affinitynet.errors import InputError
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.runtime.runtime import Runtime
-from affinitynet.work.metrics import confusion, numbers, write_metrics
+from affinitynet.work.metrics import StepMetrics, confusion, write_metrics
 
 
 def measure_masks(
@@ -22,7 +22,7 @@ def measure_masks(
     classes: tuple[str, ...] | None = None,
     out: Path | None = None,
     runtime: Runtime | None = None,
-) -> dict[str, dict]:
+) -> dict[str, StepMetrics]:
     """Measure a folder of masks, wherever they come from, against a collection's ground truth.
 
     IoU, precision and recall of each class. Every image of the split needs its NAME.png.
@@ -36,7 +36,7 @@ def measure_masks(
         runtime: how to compute.
 
     Returns:
-        split -> numbers, as in ``metrics.json``.
+        split -> how good its masks are.
 
     Raises:
         InputError: a mask or the ground truth is missing, of another size, or holds an unknown value.
@@ -53,7 +53,7 @@ def measure_masks(
     return found
 
 
-def _measure_split(folder: Path, collection: Collection, split: str, runtime: Runtime) -> dict:
+def _measure_split(folder: Path, collection: Collection, split: str, runtime: Runtime) -> StepMetrics:
     records = collection.masked(split)
     if not records:
         raise InputError(f"--split {split}: {collection.root} has no ground-truth masks of it to measure against")
@@ -75,4 +75,4 @@ def _measure_split(folder: Path, collection: Collection, split: str, runtime: Ru
         matrices.append(confusion(mask, collection.mask(record), labels))
 
     runtime.for_each_image(f"evaluate {split}", measure, records)
-    return numbers(np.sum(matrices, axis=0), collection.classes, len(records))
+    return StepMetrics.of(np.sum(matrices, axis=0), collection.classes, len(records))

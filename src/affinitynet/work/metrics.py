@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from affinitynet.files import write_json, write_text
+from affinitynet.errors import InputError
+from affinitynet.files import read_json, write_json, write_text
 
 CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
 WALK, WALK_CRF = "random walk", "random walk + CRF"
@@ -18,46 +21,106 @@ SEGMENTER = "segmentation network, no tags"
 """The steps of the method, as ``metrics.json`` names them."""
 
 
-def numbers(matrix: np.ndarray, classes: Sequence[str], images: int) -> dict[str, Any]:
-    """Return what ``metrics.json`` says of a confusion matrix int64 [C + 1, C + 1] over ``images`` images.
+Shares: TypeAlias = dict[str, float]
+"""Class name, "background" first -> share in [0, 1]; NaN where it is not defined."""
 
-    Example:
-        >>> found = numbers(np.array([[3, 1], [0, 4]]), ["cat"], images=2)
-        >>> found["miou"], found["precision"]["cat"], found["recall"]["background"]
-        (0.775, 0.8, 0.75)
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """How good one step's masks are on a split.
+
+    Args:
+        miou: mean IoU over the classes that occur, in [0, 1].
+        pixel_accuracy: share of the pixels with their own label.
+        iou, precision, recall: of each class.
+        images: number of images measured.
+        confusion: pixels by true (row) and predicted (column) label.
+        threshold: background score that the step was decided with, if it was a constant.
     """
-    import torch
 
-    from affinitynet.ops.metrics import mean_iou, pixel_accuracy, precision_recall
+    miou: float
+    pixel_accuracy: float
+    iou: Shares
+    precision: Shares
+    recall: Shares
+    images: int
+    confusion: list[list[int]]
+    threshold: float | None = None
 
-    names = ("background", *classes)
-    counts = torch.from_numpy(matrix)
-    miou, iou = mean_iou(counts)
-    precision, recall = precision_recall(counts)
-    per_class = {"iou": iou, "precision": precision, "recall": recall}
-    return {
-        "miou": miou,
-        "pixel_accuracy": pixel_accuracy(counts),
-        **{key: dict(zip(names, values.tolist(), strict=True)) for key, values in per_class.items()},
-        "images": images,
-        "confusion": matrix.tolist(),
-    }
+    @classmethod
+    def of(cls, matrix: np.ndarray, classes: Sequence[str], images: int, threshold: float | None = None) -> StepMetrics:
+        """Return what follows from a confusion matrix int64 [C + 1, C + 1] over ``images`` images.
+
+        Example:
+            >>> found = StepMetrics.of(np.array([[3, 1], [0, 4]]), ["cat"], images=2)
+            >>> found.miou, found.precision["cat"], found.recall["background"]
+            (0.775, 0.8, 0.75)
+        """
+        import torch
+
+        from affinitynet.ops.metrics import mean_iou, pixel_accuracy, precision_recall
+
+        counts, names = torch.from_numpy(matrix), ("background", *classes)
+        miou, per_class = mean_iou(counts)
+        iou, precision, recall = (
+            dict(zip(names, values.tolist(), strict=True)) for values in (per_class, *precision_recall(counts))
+        )
+        return cls(miou, pixel_accuracy(counts), iou, precision, recall, images, matrix.tolist(), threshold)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``metrics.json`` says of the step."""
+        content = asdict(self)
+        threshold = content.pop("threshold")
+        return content if threshold is None else {"threshold": threshold, **content}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> StepMetrics:
+        """Undo :meth:`to_json`; what JSON says with null was NaN."""
+        shares = {key: {k: _number(v) for k, v in content[key].items()} for key in ("iou", "precision", "recall")}
+        single = {key: _number(content[key]) for key in ("miou", "pixel_accuracy")}
+        return cls(**{**content, **shares, **single})
 
 
-def write_metrics(path: Path, metrics: dict[str, dict[str, dict]]) -> None:
-    """Write metrics (split -> step -> numbers) to a JSON file ``path`` and, as a table, to the CSV file beside it.
+Metrics: TypeAlias = dict[str, dict[str, StepMetrics]]
+"""Split -> step of the method -> how good it is."""
+
+
+def _number(share: float | None) -> float:
+    return math.nan if share is None else share
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read ``metrics.json``; nothing was measured where there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    content = read_json(path) if path.exists() else {}
+    try:
+        return {
+            split: {step: StepMetrics.from_json(found) for step, found in steps.items()}
+            for split, steps in content.items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the metrics of a run ({error}); delete it and run evaluate again") from None
+
+
+def write_metrics(path: Path, metrics: Metrics) -> None:
+    """Write metrics to a JSON file ``path`` and, as a table, to the CSV file beside it.
 
     The table has a row per split, step and class; class "all" holds the means.
     """
-    write_json(path, metrics)
+    write_json(
+        path, {split: {step: found.to_json() for step, found in steps.items()} for split, steps in metrics.items()}
+    )
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["split", "step", "class", "iou", "precision", "recall", "pixel_accuracy"])
     for split, steps in metrics.items():
         for step, found in steps.items():
-            writer.writerow([split, step, "all", _digits(found["miou"]), "", "", _digits(found["pixel_accuracy"])])
-            for name in found["iou"]:
-                shares = (found[key][name] for key in ("iou", "precision", "recall"))
+            writer.writerow([split, step, "all", _digits(found.miou), "", "", _digits(found.pixel_accuracy)])
+            for name in found.iou:
+                shares = (found.iou[name], found.precision[name], found.recall[name])
                 writer.writerow([split, step, name, *map(_digits, shares), ""])
     write_text(path.with_suffix(".csv"), table.getvalue())
 

@@ -22,11 +22,12 @@ from affinitynet.work.metrics import (
     SEGMENTER,
     WALK,
     WALK_CRF,
+    StepMetrics,
     confusion,
-    numbers,
     write_metrics,
 )
 
+STEPS = (CAM, BEST_CAM, CAM_CRF, WALK, WALK_CRF, SEGMENTER)
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 """Background scores among which the best one for the class activation maps is looked up."""
 
@@ -42,7 +43,7 @@ def evaluate(context: Context) -> None:
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
 
 
-def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
+def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
     records = context.collection.masked(split)
     matrices: dict[str | float, np.ndarray] = {}
     lock = Lock()
@@ -56,12 +57,12 @@ def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
 
     context.runtime.for_each_image(f"evaluate {split}", add, records)
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(torch.from_numpy(matrices[threshold]))[0])
-    found = {step: numbers(matrix, context.collection.classes, len(records)) for step, matrix in matrices.items()}
-    return {
-        CAM: {"threshold": context.config.evaluate.cam_threshold, **found[CAM]},
-        BEST_CAM: {"threshold": best, **found[best]},
-        **{step: found[step] for step in (CAM_CRF, WALK, WALK_CRF, SEGMENTER) if step in found},
-    }
+    used = {CAM: context.config.evaluate.cam_threshold, BEST_CAM: best}
+    steps = [
+        (step, matrices[best if step == BEST_CAM else step]) for step in STEPS if step in matrices or step == BEST_CAM
+    ]
+    classes = context.collection.classes
+    return {step: StepMetrics.of(matrix, classes, len(records), used.get(step)) for step, matrix in steps}
 
 
 def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | float, np.ndarray]]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from affinitynet.files import read_json, write_text
+from affinitynet.files import write_text
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
-from affinitynet.work.metrics import SEGMENTER
+from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics
 
 if TYPE_CHECKING:
     from affinitynet.tools.report.cards import Card
@@ -52,7 +52,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
     cards = _cards(finished, runtime or Runtime(alone=True))
-    metrics = read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
+    metrics = read_metrics(folder.metrics_file)
     stages = folder.records()
     page = _template().render(
         title=collection.root.resolve().name,
@@ -73,7 +73,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         pictures=[_pictures(card) for card in cards],
         style=_resource("page.css"),
         script=_resource("page.js"),
-        percent=lambda value: "-" if value is None else f"{100 * value:.1f}",
+        percent=lambda value: "-" if value != value else f"{100 * value:.1f}",
     )
     path = folder.root / "report.html"
     write_text(path, page)
@@ -114,20 +114,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _masks_of(steps: dict[str, dict]) -> dict:
+def _masks_of(steps: dict[str, StepMetrics]) -> StepMetrics:
     """Return the metrics of the masks themselves: the last step except the network trained on them."""
     return next(found for step, found in reversed(steps.items()) if step != SEGMENTER)
 
 
-def _class_bars(steps: dict[str, dict]) -> list[tuple[str, float]]:
+def _class_bars(steps: dict[str, StepMetrics]) -> list[tuple[str, float]]:
     """Return the IoU of each class in the masks, without classes that do not occur."""
     last = _masks_of(steps)
-    return [(name, value) for name, value in last["iou"].items() if value is not None]
+    return [(name, value) for name, value in last.iou.items() if value == value]
 
 
-def _confusion(steps: dict[str, dict], classes: Sequence[str]) -> dict[str, list]:
+def _confusion(steps: dict[str, StepMetrics], classes: Sequence[str]) -> dict[str, list]:
     """Return names and rows, as shares of the true class, of the classes that occur."""
-    matrix = _masks_of(steps)["confusion"]
+    matrix = _masks_of(steps).confusion
     names = ("background", *classes)
     used = [i for i in range(len(names)) if sum(matrix[i]) or any(row[i] for row in matrix)]
     rows = [[matrix[i][j] / max(1, sum(matrix[i])) for j in used] for i in used]
