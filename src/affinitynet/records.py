@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from affinitynet.errors import InputError
 
@@ -25,6 +25,21 @@ MAX_CLASSES = 254
 """A mask is an 8-bit PNG: 0 is background, 255 is ignore, so 254 classes fit."""
 
 
+class GroundTruth(Protocol):
+    """What is known of an image's pixels, in whatever form a collection has it."""
+
+    @property
+    def file(self) -> Path:
+        """The file whose content decides it."""
+
+    def labels(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the stored label values uint8 [H, W] of an image of ``size`` (H, W).
+
+        Raises:
+            InputError: it cannot be read, or does not fit the image.
+        """
+
+
 @dataclass(frozen=True)
 class TaggedImage:
     """One photograph and what is known of it.
@@ -34,7 +49,7 @@ class TaggedImage:
             where that stays unique, without the extension. Never leads outside a folder.
         path: The image file.
         tags: 0-based class numbers in ascending order; empty for an image without any object.
-        mask: Ground truth for evaluation, or ``None``. Never read by a training stage.
+        truth: Ground truth for evaluation, or ``None``. Never read by a training stage.
 
     Raises:
         InputError: ``name`` is empty, absolute or climbs out of its folder.
@@ -47,7 +62,7 @@ class TaggedImage:
     name: str
     path: Path
     tags: tuple[int, ...] = ()
-    mask: Path | None = None
+    truth: GroundTruth | None = None
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")

@@ -130,7 +130,7 @@ def test_both_forms_of_voc_lists(tmp_path):
     collection = open_collection(tiny_voc(tmp_path / "VOCdevkit" / "VOC2012"))
     assert open_collection(tmp_path / "VOCdevkit").splits == collection.splits
     assert collection.default_split == "train_aug"
-    assert [(r.name, r.tags, r.mask is not None) for r in collection.split("train_aug")] == [
+    assert [(r.name, r.tags, r.truth is not None) for r in collection.split("train_aug")] == [
         ("2007_1", (11, 14), True),
         ("2007_2", (7,), False),
         ("2007_3", (), False),

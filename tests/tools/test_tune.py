@@ -12,7 +12,8 @@ from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.runtime.runtime import Runtime
-from affinitynet.tools.tune.tune import Setting, tune_masks
+from affinitynet.tools.tune.setting import Setting
+from affinitynet.tools.tune.tune import tune_masks
 from tests.support.worlds import QUICK
 
 MEASURED = ["random-walk", "make-masks", "evaluate"]

@@ -12,7 +12,7 @@ from affinitynet.work.folder import StageRecord
 
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
-    from affinitynet.tools.tune.tune import Setting, Tuning
+    from affinitynet.tools.tune.setting import Setting, Tuning
 
 PAIRS_A_TABLE = 5
 SURE = 0.95  # share of resampled collections from which a gain counts as likely

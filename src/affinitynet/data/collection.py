@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affinitynet.data.images import image_size, load_mask
+from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, did_you_mean
@@ -51,6 +51,14 @@ class Collection:
             )
         return self.splits[name]
 
+    def masked(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images of a split that have ground truth.
+
+        Raises:
+            InputError: as :meth:`split`.
+        """
+        return tuple(record for record in self.split(split) if record.truth is not None)
+
     def without(self, left_out: Iterable[LeftOut]) -> Collection:
         """Return the collection without the images and ground-truth masks that are skipped."""
         left_out = tuple(left_out)
@@ -58,13 +66,13 @@ class Collection:
         masks = {left.name for left in left_out if left.part == "mask"}
         splits = {
             name: tuple(
-                replace(record, mask=None) if record.name in masks else record
+                replace(record, truth=None) if record.name in masks else record
                 for record in records
                 if record.name not in images
             )
             for name, records in self.splits.items()
         }
-        measured = tuple(name for name in self.evaluation_splits if any(record.mask for record in splits[name]))
+        measured = tuple(name for name in self.evaluation_splits if any(record.truth for record in splits[name]))
         return replace(self, splits=splits, evaluation_splits=measured)
 
     def targets(self, split: str) -> tuple[TaggedImage, ...]:
@@ -79,14 +87,14 @@ class Collection:
             InputError: it cannot be read, differs from the image in size, or contains a value that
                 is not a class.
         """
-        if record.mask is None:
+        if record.truth is None:
             raise InputError(f"{record.name}: has no ground-truth mask")
-        stored = load_mask(record.mask, image_size(record.path))
+        stored = record.truth.labels(image_size(record.path))
         values = self.mask_values[stored]
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
             raise InputError(
-                f"{record.mask}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
+                f"{record.truth}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
                 "(0 is background, class + 1, 255 ignore); fix the mask"
             )
         return values
@@ -149,6 +157,6 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
 
 
 def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:
-    counts = {name: sum(record.mask is not None for record in records) for name, records in splits.items()}
+    counts = {name: sum(record.truth is not None for record in records) for name, records in splits.items()}
     whole = tuple(name for name, records in splits.items() if records and counts[name] == len(records))
     return whole or tuple(name for name in splits if counts[name])

@@ -56,7 +56,7 @@ def _pictures(
     cams = work.cams.load(record.name).scores.numpy().max(0, initial=0)
     mask = work.masks.load(record.name)
     pictures = [image, overlay_heat(image, cams), overlay_mask(image, enlarge(mask, size))]
-    if record.mask is not None:
+    if record.truth is not None:
         pictures.append(overlay_mask(image, enlarge(collection.mask(record), size)))
     return pictures
 

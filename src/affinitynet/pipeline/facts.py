@@ -29,12 +29,12 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in STAGES}
     truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in STAGES}
     paths = {record.path for records in images.values() for record in records}
-    paths |= {record.mask for measured in truth.values() for _, record in measured if record.mask is not None}
+    paths |= {record.truth.file for measured in truth.values() for _, record in measured if record.truth}
     digests = _digests(context, contents, sorted(paths))
     settings = to_dict(context.config)
 
     def facts(stage: Stage) -> Facts:
-        masks = [(split, r.name, digests[r.mask]) for split, r in truth[stage] if r.mask is not None]
+        masks = [(split, r.name, digests[r.truth.file]) for split, r in truth[stage] if r.truth]
         return Facts(
             {key: settings[key] for key in stage.settings},
             _digest((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
@@ -45,7 +45,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
 
 
 def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:
-    return [(split, record) for split in collection.evaluation_splits for record in collection.split(split)]
+    return [(split, record) for split in collection.evaluation_splits for record in collection.masked(split)]
 
 
 def _digests(context: Context, contents: Contents, paths: list[Path]) -> dict[Path, str]:

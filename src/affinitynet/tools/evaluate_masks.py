@@ -54,7 +54,7 @@ def measure_masks(
 
 
 def _measure_split(folder: Path, collection: Collection, split: str, runtime: Runtime) -> dict:
-    records = [record for record in collection.split(split) if record.mask is not None]
+    records = collection.masked(split)
     if not records:
         raise InputError(f"--split {split}: {collection.root} has no ground-truth masks of it to measure against")
     missing = [record.name for record in records if not (folder / f"{record.name}.png").is_file()]

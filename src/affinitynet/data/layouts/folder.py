@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from affinitynet.data.images import EXTENSIONS
 from affinitynet.data.layouts.base import Layout, check_inside, read_lines
+from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import MAX_CLASSES, TaggedImage
 
@@ -98,7 +99,7 @@ def read(root: Path, problems: Problems) -> Layout:
             images.names[key],
             images.paths[key],
             tuple(sorted(classes.index(name) for name in rows.get(key, ()))),
-            _mask_of(root, key),
+            _truth_of(root, key),
         )
         for key in images.paths
     }
@@ -113,10 +114,10 @@ def read(root: Path, problems: Problems) -> Layout:
     return Layout(classes, splits, "train" if "train" in splits else "all")
 
 
-def _mask_of(root: Path, key: str) -> Path | None:
+def _truth_of(root: Path, key: str) -> PngMask | None:
     """Return ``masks/`` + the image's path as PNG, with or without a leading ``images/``."""
     candidates = (root / "masks" / f"{_stem(name)}.png" for name in (key, _below_images(key)))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((PngMask(path) for path in candidates if path.is_file()), None)
 
 
 def _match(tags: _Tags, images: _Images, path: Path, problems: Problems) -> dict[str, frozenset[str]]:

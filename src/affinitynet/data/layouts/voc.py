@@ -8,6 +8,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import DefusedXmlException, ElementTree
 
 from affinitynet.data.layouts.base import Layout, check_inside, read_lines
+from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import TaggedImage
 
@@ -82,7 +83,7 @@ def _read_list(root: Path, path: Path, tags: dict[str, tuple[int, ...]], problem
     return records
 
 
-def _resolve(root: Path, fields: list[str], where: str) -> tuple[Path, Path | None]:
+def _resolve(root: Path, fields: list[str], where: str) -> tuple[Path, PngMask | None]:
     """Return the image that a line names, and its mask if there is one."""
     paths = [field.removeprefix("/") for field in fields]
     for path in paths:
@@ -91,7 +92,7 @@ def _resolve(root: Path, fields: list[str], where: str) -> tuple[Path, Path | No
     if not image.is_file():
         raise InputError(f"{where}: {image} does not exist; add the image or remove the line")
     masks = [root / path for path in paths[1:]] + [root / folder / f"{image.stem}.png" for folder in _MASK_FOLDERS]
-    return image, next((mask for mask in masks if mask.is_file()), None)
+    return image, next((PngMask(mask) for mask in masks if mask.is_file()), None)
 
 
 def _read_tags(path: Path) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def check_data(context: Context) -> None:
             raise InputError(f"{record.path}: has gone since the run began; see that the folder stays there")
         with problems.noted(record.name, "image"):
             load_image(record.path)
-            if record.mask is not None:
+            if record.truth is not None:
                 with problems.noted(record.name, "mask"):
                     context.unchecked.mask(record)
 

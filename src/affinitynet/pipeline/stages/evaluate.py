@@ -43,7 +43,7 @@ def evaluate(context: Context) -> None:
 
 
 def _evaluate_split(context: Context, split: str) -> dict[str, dict]:
-    records = [record for record in context.collection.split(split) if record.mask is not None]
+    records = context.collection.masked(split)
     matrices: dict[str | float, np.ndarray] = {}
     lock = Lock()
 

@@ -70,7 +70,7 @@ def make_card(
     if record.name in work.segmented:
         layers["network"] = label_layer(work.segmented.load(record.name), size)
     iou = None
-    if record.mask is not None:
+    if record.truth is not None:
         truth = collection.mask(record)
         layers["truth"] = label_layer(truth, size)
         found, expected = (torch.from_numpy(m.astype(np.int64)) for m in (mask, truth))

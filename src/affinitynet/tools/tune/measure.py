@@ -15,7 +15,7 @@ from affinitynet.ops.decision import decide
 from affinitynet.ops.metrics import mean_iou
 from affinitynet.pipeline.context import Context
 from affinitynet.records import TaggedImage, Walk
-from affinitynet.tools.tune.tune import Setting
+from affinitynet.tools.tune.setting import Setting
 from affinitynet.work.metrics import confusion
 
 RESAMPLES = 500

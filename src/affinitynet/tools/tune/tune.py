@@ -3,50 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import open_finished
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What decides a mask once AffinityNet is trained."""
-
-    beta: float
-    steps: int
-    alpha: float
-
-    def applied_to(self, config: PipelineConfig) -> PipelineConfig:
-        """Return the config with this setting."""
-        walk = replace(config.walk, beta=self.beta, steps=self.steps)
-        return replace(config, walk=walk, masks=replace(config.masks, alpha=self.alpha, threshold=None))
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How well each setting does, and how sure that is.
-
-    Args:
-        split: the images measured on.
-        images: their number.
-        miou: setting -> mIoU in [0, 1] over all of them.
-        present, best: the setting in use and the one with the highest mIoU.
-        better: share of resampled collections of images on which ``best`` beats ``present``.
-        gain: 2.5 and 97.5 percentile of its gain there, in mIoU.
-    """
-
-    split: str
-    images: int
-    miou: dict[Setting, float]
-    present: Setting
-    best: Setting
-    better: float
-    gain: tuple[float, float]
+from affinitynet.tools.tune.setting import Setting, Tuning
 
 
 def tune_masks(
@@ -82,7 +45,7 @@ def tune_masks(
     if not measurable:
         raise InputError(f"--data {source}: has no ground-truth masks to tune on; draw a few (docs/own-data.md)")
     split = on or measurable[0]
-    records = [record for record in finished.collection.split(split) if record.mask is not None]
+    records = finished.collection.masked(split)
     if not records:
         raise InputError(
             f"--on {split}: has no ground-truth masks; draw a few (docs/own-data.md) or name another split"
