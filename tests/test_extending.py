@@ -88,7 +88,7 @@ class Pooled(Backbone):
         self.frozen = []
 
     def load_imagenet(self):
-        nn.init.constant_(self.first.bias, 0.25)
+        nn.init.constant_(self.second.weight, 0.25)
 
     def forward(self, x):
         first = self.first(x).relu()
@@ -104,7 +104,7 @@ def test_a_backbone(monkeypatch, world, tmp_path):
     assert len(list((work / "segmented").iterdir())) == len(list((work / "masks").iterdir())) == 6
     backbone = TagClassifier.load(work / "classifier.safetensors").backbone
     assert isinstance(backbone, Pooled)
-    assert abs(float(backbone.first.bias.detach().mean()) - 0.25) < 0.05  # its own weights, and little training
+    assert abs(float(backbone.second.weight.detach().mean()) - 0.25) < 0.05  # its own weights, and little training
 
 
 def test_an_export(monkeypatch, finished, tmp_path, capsys):
