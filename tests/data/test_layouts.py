@@ -3,7 +3,7 @@
 import json
 
 from affinitynet.data.layouts.voc import CLASSES
-from tests.suites.layout_suite import LayoutSuite, World, save_picture
+from tests.suites.layout_suite import TAGS, LayoutSuite, World, save_picture
 
 
 class TestVOC(LayoutSuite):
@@ -68,6 +68,10 @@ class TestTagsCsv(FolderSuite):
 
     def break_row(self, root, name):
         self.change(root, f"\n{name}.png,", f"\n{name}.png,cat,7,")
+
+    def test_a_second_row_is_left_out(self, plain):
+        self.add_row(plain, "b")
+        self.check_left_out(plain, "b.png", set(TAGS), "already has a row")
 
 
 class TestOneHotCsv(FolderSuite):
