@@ -1,4 +1,4 @@
-"""The networks of ``lite``: shapes, frozen parts, and ImageNet weights that really are ImageNet's."""
+"""The backbones: what all of them must do, and what is special of ``lite`` and of timm's."""
 
 from dataclasses import replace
 
@@ -13,7 +13,44 @@ from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.pipeline.run import run_pipeline
+from tests.suites.backbone_suite import BackboneSuite
 from tests.support.worlds import QUICK
+
+
+class TestLite(BackboneSuite):
+    network = "lite"
+    frozen = ("network.conv_stem", "network.bn1", "network.blocks.0.", "network.blocks.1.")
+    channels = (24, 40, 112, 1280)
+    strides = (4, 8, 16, 16)
+
+
+class TestVGG16(BackboneSuite):
+    network = "vgg16"
+    frozen = ("conv1_1.", "conv1_2.", "conv2_1.", "conv2_2.")
+    channels = (512, 512, 1024)
+    strides = (8, 8, 8)
+
+
+class TestResNet38(BackboneSuite):
+    network = "resnet38"
+    frozen = ("conv1a.", "b2.", "b2_1.", "b2_2.")
+    channels = (512, 1024, 4096)
+    strides = (8, 8, 8)
+
+    def is_frozen(self, name):
+        return super().is_frozen(name) or "bn" in name.split(".")[-2]
+
+
+class TestTimmConvnet(BackboneSuite):
+    network = "timm:test_byobnet"
+    channels = (32, 64, 128, 256)
+    strides = (4, 8, 16, 16)
+
+
+class TestTimmTransformer(BackboneSuite):
+    network = "timm:test_vit"
+    channels = (64, 64, 64)
+    strides = (16, 16, 16)
 
 
 def test_frozen_parts_stay_frozen_in_training():

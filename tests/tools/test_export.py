@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from affinitynet.cli import main
 from affinitynet.data.drawn_world import CLASSES
-from affinitynet.tools.export.formats import outlines
+from affinitynet.tools.export.yolo import outlines
 from tests.support.worlds import copied
 
 
@@ -103,7 +103,7 @@ def test_refusals(work, tmp_path, capsys):
     for arguments, complaint in (
         (["--work", str(work), "--format", "coco", "--out", str(tmp_path / "full")], "exists"),
         (["--work", str(tmp_path / "none"), "--format", "coco", "--out", str(tmp_path / "o")], "no finished masks"),
-        (["--work", str(work), "--format", "cocoa", "--out", str(tmp_path / "o")], "coco"),
+        (["--work", str(work), "--format", "cocoa", "--out", str(tmp_path / "o")], "did you mean 'coco'"),
     ):
         assert main(["export", *arguments]) == 2
         assert complaint in capsys.readouterr().err

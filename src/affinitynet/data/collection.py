@@ -10,8 +10,7 @@ import numpy as np
 
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
-from affinitynet.data.layouts.folder import read_folder
-from affinitynet.data.layouts.voc import read_voc, voc_root
+from affinitynet.data.layouts.registry import LAYOUTS
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -130,14 +129,11 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
 
 
 def _read_layout(folder: Path, problems: Problems) -> Layout:
-    if voc := voc_root(folder):
-        return read_voc(voc, problems)
-    if any((folder / name).exists() for name in ("tags.csv", "tags.json")):
-        return read_folder(folder, problems)
-    raise InputError(
-        f"--data {folder}: neither a VOC devkit (JPEGImages, Annotations, ImageSets) nor a folder with "
-        "tags.csv or tags.json; write tags.csv with the columns file,tags"
-    )
+    for layout in LAYOUTS.values():
+        if root := layout.recognise(folder):
+            return layout.read(root, problems)
+    forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
+    raise InputError(f"--data {folder}: neither {forms}; write tags.csv with the columns file,tags")
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:

@@ -15,13 +15,10 @@ from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import TIMM_NAME, Lite
 from affinitynet.models.backbones.registry import build_backbone
-from affinitynet.models.backbones.vgg16 import VGG16
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 
 LARGEFOV = "LargeFOV"
-ATROUS = 12  # dilation of fc6 in DeepLab-LargeFOV and of the head of ResNet-38
-ATROUS_CHANNELS = 512  # of the head of ResNet-38
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(smp, name)
     for name in (
@@ -131,23 +128,13 @@ class Segmenter(nn.Module):
 class LargeFOV(nn.Module):
     """Label scores from a backbone's last features, as DeepLab-LargeFOV does.
 
-    fc6 of VGG-16 is dilated by 12 and its last features are classified (Chen et al., ICLR 2015); other
-    backbones get two 3x3 convolutions dilated by 12, like ResNet-38 in Wu et al. (2016).
+    The head is the backbone's: VGG-16 is classified as in Chen et al. (ICLR 2015), others as in Wu et al. (2016).
     """
 
     def __init__(self, backbone: Backbone, labels: int) -> None:
         super().__init__()
         self.encoder = backbone
-        channels = backbone.channels[-1]
-        if isinstance(backbone, VGG16):
-            backbone.enlarge_field(ATROUS)
-            self.head: nn.Module = nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(channels, labels, 1))
-        else:
-            self.head = nn.Sequential(
-                nn.Conv2d(channels, ATROUS_CHANNELS, 3, padding=ATROUS, dilation=ATROUS),
-                nn.ReLU(),
-                nn.Conv2d(ATROUS_CHANNELS, labels, 3, padding=ATROUS, dilation=ATROUS),
-            )
+        self.head = backbone.large_field_head(labels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.encoder(x)[-1])

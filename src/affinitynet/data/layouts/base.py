@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, Problems
 from affinitynet.records import TaggedImage
 
 LARGEST_TEXT = 100 * 2**20  # bytes
@@ -25,6 +26,22 @@ class Layout:
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[TaggedImage, ...]]
     default_split: str
+
+
+class LayoutReader(Protocol):
+    """What the file of a layout offers.
+
+    Attributes:
+        FORM: what a folder of this layout is, for the error about a folder that has none.
+    """
+
+    FORM: str
+
+    def recognise(self, folder: Path) -> Path | None:
+        """Return the folder to read if ``folder`` has this layout."""
+
+    def read(self, root: Path, problems: Problems) -> Layout:
+        """Read a folder returned by ``recognise``; rows that cannot be used go through ``problems``."""
 
 
 def read_lines(path: Path) -> list[str]:

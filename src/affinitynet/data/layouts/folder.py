@@ -14,6 +14,10 @@ from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import MAX_CLASSES, TaggedImage
 
+FORM = "a folder with tags.csv or tags.json"
+TAG_FILES = ("tags.csv", "tags.json")
+"""The first that exists is read."""
+
 
 @dataclass(frozen=True)
 class _Tags:
@@ -69,7 +73,12 @@ def _below_images(name: str) -> str:
     return name.removeprefix("images/")
 
 
-def read_folder(root: Path, problems: Problems) -> Layout:
+def recognise(folder: Path) -> Path | None:
+    """Return the folder if it has a tag file."""
+    return folder if any((folder / name).exists() for name in TAG_FILES) else None
+
+
+def read(root: Path, problems: Problems) -> Layout:
     """Read a folder of images with ``tags.csv`` or ``tags.json``.
 
     Classes are in the order of ``classes.txt`` if it exists, else of the columns of a one-hot file,
@@ -80,7 +89,7 @@ def read_folder(root: Path, problems: Problems) -> Layout:
     Raises:
         InputError: the tag file or a list is wrong as a whole; or one of its rows, unless ``problems`` records it.
     """
-    path = root / "tags.csv" if (root / "tags.csv").exists() else root / "tags.json"
+    path = next(root / name for name in TAG_FILES if (root / name).exists())
     tags = _read_csv(path, problems) if path.suffix == ".csv" else _read_json(path, problems)
     images = _Images(root)
     rows = _match(tags, images, path, problems)

@@ -12,6 +12,8 @@ from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import TaggedImage
 
+FORM = "a VOC devkit (JPEGImages, Annotations, ImageSets)"
+
 CLASSES = (
     "aeroplane",
     "bicycle",
@@ -40,13 +42,13 @@ _PARTS = ("JPEGImages", "Annotations", "ImageSets")
 _MASK_FOLDERS = ("SegmentationClassAug", "SegmentationClass")
 
 
-def voc_root(folder: Path) -> Path | None:
+def recognise(folder: Path) -> Path | None:
     """Return the devkit folder that ``folder`` is or holds (``VOCdevkit/VOC2012``), if there is one."""
     candidates = [folder, *sorted(folder.glob("VOC*")), *sorted(folder.glob("VOCdevkit/VOC*"))]
     return next((c for c in candidates if all((c / part).is_dir() for part in _PARTS)), None)
 
 
-def read_voc(root: Path, problems: Problems) -> Layout:
+def read(root: Path, problems: Problems) -> Layout:
     """Read every list of ``ImageSets/Segmentation``; tags come from ``Annotations``.
 
     A line of a list is a bare name, or ``/JPEGImages/NAME.jpg /SegmentationClassAug/NAME.png``.

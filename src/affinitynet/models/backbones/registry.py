@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import timm
-from torch import Tensor
-
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.resnet38 import ResNet38
 from affinitynet.models.backbones.timm_models import TimmBackbone
 from affinitynet.models.backbones.vgg16 import VGG16
-from affinitynet.models.weights.files import read_weight_file
-from affinitynet.models.weights.names import fill, fill_backbone, from_torchvision_vgg16, read_weights
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {"lite": Lite, "vgg16": VGG16, "resnet38": ResNet38}
 """Network name -> its class. A new backbone is a file and one line here."""
@@ -78,36 +73,8 @@ def pretrained_backbone(network: str, taps: Sequence[int] | None = None, weights
         True
     """
     backbone = build_backbone(network, taps)
-    if isinstance(backbone, TimmBackbone):
-        backbone.load_pretrained(None if weights is None else read_weight_file(weights).tensors)
-    elif weights is not None:
-        found = read_weights(weights)
-        if found.network != network:
-            raise InputError(
-                f"--weights {weights}: contains {found.network}, not --network {network}; pass weights of that network"
-            )
-        fill_backbone(backbone, found, f"--weights {weights}")
-    elif isinstance(backbone, Lite):
-        backbone.load_state_dict(Lite.imagenet_weights())
-    elif isinstance(backbone, VGG16):
-        fill(backbone, _vgg16_from_hub(), "timm's VGG-16")
+    if weights is None:
+        backbone.load_imagenet()
     else:
-        raise InputError(
-            f"--network {network}: has no weights that can be downloaded; pass a weight file with --weights "
-            "(for resnet38: ilsvrc-cls_rna-a1_cls1000_ep-0001.params, or a checkpoint of the released code)"
-        )
+        backbone.load_file(weights)
     return backbone
-
-
-def _vgg16_from_hub() -> dict[str, Tensor]:
-    try:
-        tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
-    except Exception as error:  # a hub and its transport may raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(
-            f"--network vgg16: no ImageNet weights ({reason}); go online once, or pass a weight file with --weights: "
-            "vgg16_20M.caffemodel, torchvision's vgg16 or a checkpoint of the released code"
-        ) from None
-    state = from_torchvision_vgg16(tensors)
-    prefix = "backbone."
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

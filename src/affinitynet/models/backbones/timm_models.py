@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
+from affinitynet.models.weights.files import read_weight_file
 
 STRIDE = 16  # requested from networks that can be dilated
 TAPS = 4  # largest number of features used, the deepest ones
@@ -66,15 +68,17 @@ class TimmBackbone(Backbone):
         self.groups = tuple(width // GROUP for width in self.reduced)
         self.frozen = []
 
-    def load_pretrained(self, state: dict[str, Tensor] | None) -> None:
-        """Load weights from timm's hub, or a ``state`` dict with timm's keys.
+    def load_imagenet(self) -> None:
+        """Load the weights of timm's hub."""
+        self._load(None)
 
-        Raises:
-            InputError: the hub cannot be reached, or the state dict belongs to another model.
-        """
-        overlay = None if state is None else {"state_dict": state}
-        if state is not None:
-            _check_fits(self.name, state)
+    def load_file(self, path: Path) -> None:
+        """Load a file with timm's keys, which timm adapts to the model."""
+        state = read_weight_file(path).tensors
+        _check_fits(self.name, state)
+        self._load({"state_dict": state})
+
+    def _load(self, overlay: dict[str, Any] | None) -> None:
         try:
             loaded = timm.create_model(
                 self.name,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import timm
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinitynet.models.backbones.base import Backbone
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import ATROUS, Backbone
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Output channels of the convolutions of each stage."""
@@ -54,6 +56,27 @@ class VGG16(Backbone):
     def enlarge_field(self, dilation: int = LARGE_FIELD) -> None:
         """Dilate fc6: by 4 for AffinityNet, by 12 for DeepLab-LargeFOV."""
         self.fc6.padding = self.fc6.dilation = (dilation, dilation)
+
+    def large_field_head(self, labels: int) -> nn.Module:
+        """Return a 1x1 convolution of fc7, and dilate fc6 by 12 (Chen et al., ICLR 2015)."""
+        self.enlarge_field(ATROUS)
+        return nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(self.channels[-1], labels, 1))
+
+    def load_imagenet(self) -> None:
+        """Load timm's VGG-16, downloaded, in the LargeFOV layout."""
+        from affinitynet.models.weights.names import fill, from_torchvision_vgg16  # which know this network's layers
+
+        try:
+            tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
+        except Exception as error:  # a hub and its transport may raise anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(
+                f"--network vgg16: no ImageNet weights ({reason}); go online once, or pass a weight file with "
+                "--weights: vgg16_20M.caffemodel, torchvision's vgg16 or a checkpoint of the released code"
+            ) from None
+        state, prefix = from_torchvision_vgg16(tensors), "backbone."
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        fill(self, own, "timm's VGG-16")
 
     def rectify(self, maps: Tensor) -> Tensor:
         """Return the square root of the positive part, as the released code does for VGG-16."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from affinitynet.data.images import load_image
+from affinitynet.errors import InputError
 from affinitynet.files import atomic_file
-from affinitynet.records import TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.runtime.progress import Progress
 from affinitynet.work.artifacts import Artifacts
 
@@ -70,3 +73,20 @@ def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> P
     with atomic_file(path) as file:
         file.write(content)
     return path
+
+
+def foreground(mask: np.ndarray) -> list[int]:
+    """Return the values of the classes in a mask."""
+    return [int(value) for value in np.unique(mask) if value not in (BACKGROUND, IGNORE)]
+
+
+def needs(module: str, package: str) -> Any:
+    """Import a module of an optional dependency.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(f"export: requires {package}; pip install 'affinitynet[export]'") from None

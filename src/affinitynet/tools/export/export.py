@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, did_you_mean
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
-from affinitynet.tools.export.formats import FORMATS
+from affinitynet.tools.export.registry import FORMATS
 from affinitynet.tools.finished import open_finished
-
-Format = Literal["voc", "coco", "yolo", "huggingface"]
 
 
 def export_masks(
-    work: Path, out: Path, format: Format, *, data: Path | None = None, runtime: Runtime | None = None
+    work: Path, out: Path, format: str, *, data: Path | None = None, runtime: Runtime | None = None
 ) -> int:
     """Write images and masks in the layout of the tool that uses them next: VOC, COCO, YOLO, Hugging Face.
 
@@ -32,8 +29,12 @@ def export_masks(
         The number of images written.
 
     Raises:
-        InputError: the work folder has no masks, or ``out`` exists.
+        InputError: there is no such format, the work folder has no masks, or ``out`` exists.
     """
+    if format not in FORMATS:
+        raise InputError(
+            f"--format {format}: unknown format; known: {', '.join(FORMATS)} {did_you_mean(format, FORMATS)}"
+        )
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise InputError(f"--out {out}: exists already; choose a new folder")
     finished = open_finished(work, data)
