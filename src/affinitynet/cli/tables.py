@@ -49,7 +49,7 @@ def class_table(title: str, found: StepMetrics) -> Table:
     Example:
         >>> import numpy as np
         >>> class_table("val", StepMetrics.of(np.array([[3, 1], [0, 0]]), ["cat"], images=1)).row_count
-        2
+        3
     """
     table = Table(title=title, title_justify="left")
     table.add_column("class")
