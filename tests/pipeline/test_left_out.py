@@ -78,8 +78,8 @@ def test_the_rest_is_labelled_and_measured(finished, broken):
 def test_it_is_said_at_the_end_and_in_the_report(finished, capsys):
     assert main(["run", "--work", str(finished)]) == 3
     error = capsys.readouterr().err
-    assert "4 left out" in error
-    assert "left out: " in error
+    assert "4 skipped" in error
+    assert "skipped: " in error
     assert "done before" in error
     assert main(["report", "--work", str(finished), "--workers", "1"]) == 0
     page = (finished / "report.html").read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def test_predict_goes_on_and_says_so(finished, broken, tmp_path, capsys):
     arguments = ["predict", str(root / "data" / "images"), "--model", str(finished), "-o", str(tmp_path / "out")]
     assert main([*arguments, "--on-error", "stop", "--workers", "1"]) == 2
     assert main(arguments) == 3
-    assert "left out: " in capsys.readouterr().err
+    assert "skipped: " in capsys.readouterr().err
     assert sorted(p.stem for p in (tmp_path / "out" / "masks").iterdir()) == names
     assert set(left_out(tmp_path / "out")) == {("torn", "image")}
 

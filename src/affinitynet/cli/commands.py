@@ -29,7 +29,7 @@ from affinitynet.work.metrics import Metrics, StepMetrics, read_metrics
 
 LEFT_OUT_SHOWN = 10
 WIDE = 240
-"""Columns of what is no terminal: nothing is cut or broken there."""
+"""Columns where output does not go to a terminal: nothing is cut or wrapped there."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def show_table(table: Table) -> None:
 
 
 def show_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
-    """Say on stderr what was left out, if anything was, and return the exit code that says so too."""
+    """Report on stderr what was skipped, if anything, and return the exit code that says the same."""
     if not left_out:
         return 0
     for left in left_out[:LEFT_OUT_SHOWN]:
-        print(f"affinitynet: left out: {left.reason}", file=sys.stderr)
+        print(f"affinitynet: skipped: {left.reason}", file=sys.stderr)
     more = f", {len(left_out) - LEFT_OUT_SHOWN} more in it" if len(left_out) > LEFT_OUT_SHOWN else ""
-    print(f"affinitynet: {len(left_out)} left out ({table}{more}); the rest is done", file=sys.stderr)
+    print(f"affinitynet: {len(left_out)} skipped ({table}{more}); the rest is done", file=sys.stderr)
     return 3
 
 

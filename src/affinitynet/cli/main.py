@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code: 0 done, 2 wrong input, 3 done but something was left out, 1 anything else.
+        The exit code: 0 done, 2 wrong input, 3 done but something was skipped, 1 anything else.
     """
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     keep_freed_memory()

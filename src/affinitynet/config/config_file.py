@@ -140,4 +140,4 @@ def read_yaml(path: Path) -> Any:
         raise
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a readable YAML file ({reason}); mend it or leave it out") from None
+        raise InputError(f"{path}: not a readable YAML file ({reason}); fix it or leave it out") from None

@@ -184,7 +184,7 @@ class WalkConfig:
     steps: int = 256
     """Length t of the random walk, the paper's."""
     alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
-    """Background strengths that are walked and kept; a mask can be made again with any of them."""
+    """Background strengths that are walked and kept; a mask can be recomputed with any of them."""
     precision: Precision = "bfloat16"
     """Arithmetic of AffinityNet; the walk itself is float64."""
 
@@ -249,7 +249,7 @@ class PredictConfig:
     scales: tuple[float, ...] = (1.0,)
     """Sizes at which an image is labelled, each also mirrored; the probabilities are averaged."""
     longest_side: int = 1024
-    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same."""
+    """Pixels of the long side above which an image is labelled at reduced size; its mask still has the full size."""
     crf: bool = False
     """Pass the probabilities through the dense CRF."""
     precision: Precision = "bfloat16"
@@ -291,11 +291,11 @@ class PipelineConfig:
     split: str | None = None
     """Images to train on and to label; null: train_aug, train or all, the first there is."""
     classes: tuple[str, ...] | None = None
-    """Names of the classes to learn, in the order of their mask values; null: all of the data set."""
+    """Names of the classes to learn, in the order of their mask values; null: all of the collection."""
     on_error: Literal["skip", "stop"] = "skip"
-    """What an image, mask or row does that cannot be used: it is left out and listed, or everything stops."""
+    """What happens to an image, mask or row that cannot be used: it is skipped and listed, or everything stops."""
     longest_side: int | None = 1024
-    """Pixels of the long side above which an image is labelled reduced; its mask has the full size all the same. null:
+    """Pixels of the long side above which an image is labelled at reduced size; its mask still has the full size. null:
     every image at its own size."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Train the tag classifier"""

@@ -37,7 +37,7 @@ class MaskPredictor:
     """Tag-assisted labelling: turns an image and the names of what is in it into a mask.
 
     Args:
-        classifier: gives the class activation maps; ``None`` where they are at hand.
+        classifier: gives the class activation maps; ``None`` if they are available.
         affinity_net: gives the affinities the walk follows; ``None`` where no walk is wanted.
         config: scales, walk and decision; the networks are as they come.
         device: where to compute.

@@ -33,7 +33,7 @@ class Context:
     """A run: the data, where results go, the settings, and how to compute and report.
 
     Args:
-        collection: without what check-data left out.
+        collection: without what check-data skipped.
         unchecked: the same with it.
         split: name of the split that is trained on.
         runtime: how to compute and report.

@@ -19,7 +19,7 @@ class Stage:
 
     Args:
         name: in messages and records; ``make-cams`` is the function ``make_cams`` of ``stages/make_cams.py``.
-        help: what it does, for a person.
+        help: what it does, in a line of the command's help.
         needs: stages whose artifacts it reads.
         settings: fields of :class:`PipelineConfig` that decide its result.
         images: which images decide its result.

@@ -40,7 +40,7 @@ def for_each_image(
 ) -> None:
     """Call ``function`` on every item, ``workers`` at a time, under a progress bar.
 
-    The first error ends the loop and is raised here; so does Ctrl-C, after the images in work.
+    The first error ends the loop and is raised here; so does Ctrl-C, once the images in progress are finished.
 
     Args:
         items: what is still to be done.

@@ -1,4 +1,4 @@
-"""How results are computed: where, how many in parallel, which processes share the work, and who is told."""
+"""How results are computed: where, how many in parallel, which processes share the work, and where progress is reported."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 class Runtime:
     """How results are computed. Nothing in it changes a result.
 
-    The processes of a job are joined and the device is chosen when they are first asked for, so that what is wrong
-    with a command is said without waiting for that.
+    The processes of a job are joined and the device is chosen when they are first asked for, so that a mistake in a
+    command is reported without waiting for either.
 
     Args:
         device: Where to compute; auto: a GPU if there is one.

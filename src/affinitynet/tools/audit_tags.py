@@ -1,4 +1,4 @@
-"""Tags that lie: those the classifier contradicts, most suspicious first.
+"""Suspicious tags: those the classifier contradicts, most suspicious first.
 
 Each class has its own scale, as in confident learning (Northcutt, Jiang & Chuang, JAIR 2021): 0 is the mean
 probability of the images without its tag, 1 that of the images with it. A missing tag is suspected beyond 0.5, a wrong
@@ -99,7 +99,7 @@ def suspect(
 
     Returns:
         Suspicions, strongest first. A class that every image has, or none, or that the classifier does not
-        tell from the others, is left out.
+        tell from the others, is skipped.
 
     Example:
         >>> probability = np.array([[0.9], [0.8], [0.1], [0.95], [0.1], [0.1]])

@@ -70,7 +70,7 @@ def _measure_split(folder: Path, collection: Collection, split: str, runtime: Ru
         path = folder / f"{record.name}.png"
         mask = load_mask(path, image_size(record.path))
         if mask.max(initial=0) >= labels:
-            cure = "255 is no label here" if mask.max() == IGNORE else f"there are {len(collection.classes)} classes"
+            cure = "255 is not a label here" if mask.max() == IGNORE else f"there are {len(collection.classes)} classes"
             raise InputError(f"{path}: holds value {mask.max()}, but {cure}; every pixel is 0 or a class + 1")
         matrices.append(confusion(mask, collection.mask(record), labels))
 

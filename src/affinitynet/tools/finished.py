@@ -1,4 +1,4 @@
-"""A work folder in which something is finished: its settings, and the data set it was made from."""
+"""A work folder in which something is finished: its settings, and the collection it was made from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finished:
     Args:
         folder: where the artifacts are.
         config: the settings they were made with.
-        collection: without what was left out.
+        collection: without what was skipped.
         split: name of the split that was trained on.
     """
 
@@ -39,10 +39,10 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     """Open a work folder in which ``stage`` has finished.
 
     Args:
-        data: the data set, where it has moved since.
+        data: the folder of the collection, if it has moved since.
 
     Raises:
-        InputError: the stage has not finished, or the data set is not where it was.
+        InputError: the stage has not finished, or the collection is no longer where it was.
     """
     folder = WorkFolder(Path(work))
     record = folder.records().get(stage)

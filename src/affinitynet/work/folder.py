@@ -21,7 +21,7 @@ from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Art
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
-    """Write what was left out as a table: name, part, reason."""
+    """Write what was skipped as a table: name, part, reason."""
     text = io.StringIO()
     rows = ((left.name, left.part, left.reason) for left in left_out)
     csv.writer(text).writerows([("name", "part", "reason"), *rows])
@@ -60,7 +60,7 @@ class StageRecord:
 
 
 class WorkFolder:
-    """Where the artifacts of one configuration lie, and the record of its stages.
+    """Where the artifacts of one configuration are, and the record of its stages.
 
     Args:
         root: the folder; made on the first write.

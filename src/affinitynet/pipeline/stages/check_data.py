@@ -23,7 +23,7 @@ def check_data(context: Context) -> None:
 
     def check(record: TaggedImage) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
-            raise InputError(f"{record.path}: has gone since the run began; see that the folder stays there")
+            raise InputError(f"{record.path}: is no longer there; make sure that the folder stays available during the run")
         with problems.noted(record.name, "image"):
             load_image(record.path)
             if record.truth is not None:
@@ -36,12 +36,12 @@ def check_data(context: Context) -> None:
     _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
     context.work.left_out_file.unlink(missing_ok=True)  # that of a run that was killed before this stage had finished
     if left_out:
-        context.runtime.progress.say(f"check-data: {len(left_out)} left out, the first: {left_out[0].reason}")
+        context.runtime.progress.say(f"check-data: {len(left_out)} skipped, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
 
 
 def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
-    """See that enough is left to learn from."""
+    """Raise if too little is left to learn from."""
     unusable = len({left.name for left in left_out})
     if 2 * unusable >= total:
         raise InputError(

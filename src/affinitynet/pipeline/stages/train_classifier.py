@@ -68,7 +68,7 @@ def _trained(context: Context, path: Path) -> TagClassifier:
     if model.classes != classes:
         raise InputError(
             f"--classifier.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
-            f"the data set has {len(classes)} ({', '.join(classes)}); choose them with --classes"
+            f"the collection has {len(classes)} ({', '.join(classes)}); choose them with --classes"
         )
     return model
 
