@@ -70,6 +70,9 @@ class Progress:
         Yields:
             ``advance(info="")``: one more item, with a word about it (a loss, say).
         """
+        if self.console.quiet or not self.console.is_terminal:
+            yield lambda info="": None
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -80,7 +83,6 @@ class Progress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[info]}"),
         )
-        quiet = self.console.quiet or not self.console.is_terminal
-        with Bars(*columns, console=self.console, disable=quiet, speed_estimate_period=120) as progress:
+        with Bars(*columns, console=self.console, speed_estimate_period=120) as progress:
             task = progress.add_task(label, total=total, completed=done, info="")
             yield lambda info="": progress.update(task, advance=1, info=info)
