@@ -1,4 +1,4 @@
-"""How results are computed: where, how many in parallel, which processes share the work, and where progress is reported."""
+"""How results are computed: where, how many in parallel, by which processes, and where progress is reported."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def check_data(context: Context) -> None:
 
     def check(record: TaggedImage) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
-            raise InputError(f"{record.path}: is no longer there; make sure that the folder stays available during the run")
+            raise InputError(f"{record.path}: is no longer there; keep the folder available during the run")
         with problems.noted(record.name, "image"):
             load_image(record.path)
             if record.truth is not None:
