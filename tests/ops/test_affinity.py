@@ -29,28 +29,29 @@ def features_and_labels(size=(7, 11), batch=2):
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("radius", [1, 3, 4])
-def test_affinity_equals_the_twin(radius, border):
+def test_affinity_equals_the_twin(radius, border, device):
     features, _ = features_and_labels()
     expected = torch.zeros(2, len(pair_offsets(radius)), *source_grid(7, 11, radius, border)).double()
     left = 0 if border == "full" else radius - 1
     for b in range(2):
         for p, (y, x), target in reference.pairs(7, 11, radius, border):
             expected[b, p, y, x - left] = reference.affinity(features[b].numpy(), (y, x), target)
-    assert torch.allclose(pair_affinity(features, radius, border), expected, atol=1e-12)
-    assert torch.allclose(pair_affinity(features.float(), radius, border), expected.float(), atol=1e-6)
+    features = features.to(device)
+    assert torch.allclose(pair_affinity(features, radius, border).cpu(), expected, atol=1e-12)
+    assert torch.allclose(pair_affinity(features.float(), radius, border).cpu(), expected.float(), atol=1e-6)
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_loss_equals_the_twin(border):
+def test_loss_equals_the_twin(border, device):
     features, labels = features_and_labels()
-    loss = affinity_loss(pair_affinity(features, 3, border), *pair_labels(labels, 3, border))
+    loss = affinity_loss(pair_affinity(features.to(device), 3, border), *pair_labels(labels.to(device), 3, border))
     expected = reference.affinity_loss(features.numpy(), labels.numpy(), 3, border)
     assert loss.item() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_gradients_equal_numeric_ones(border):
-    features, labels = features_and_labels(size=(3, 5), batch=1)
+def test_gradients_equal_numeric_ones(border, device):
+    features, labels = (maps.to(device) for maps in features_and_labels(size=(3, 5), batch=1))
     features.requires_grad_()
     assert torch.autograd.gradcheck(lambda f: pair_affinity(f, 2, border), features)
     kinds = pair_labels(labels, 2, border)
@@ -58,8 +59,8 @@ def test_gradients_equal_numeric_ones(border):
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_gradient_is_the_one_of_the_gathered_form(border):
-    features, labels = features_and_labels()
+def test_gradient_is_the_one_of_the_gathered_form(border, device):
+    features, labels = (maps.to(device) for maps in features_and_labels())
     one, other = (features.clone().requires_grad_() for _ in range(2))
     affinity_loss(pair_affinity(one, 3, border), *pair_labels(labels, 3, border)).backward()
     pairs = reference.pairs(7, 11, 3, border)

@@ -8,12 +8,12 @@ from affinitynet.ops.cam import class_activation_maps
 from tests.support import reference
 
 
-def test_fuses_scales_and_mirrors_like_the_twin():
+def test_fuses_scales_and_mirrors_like_the_twin(device):
     generator = torch.Generator().manual_seed(0)
     maps = [torch.rand(2, 3, h, w, generator=generator) for h, w in ((4, 6), (2, 3), (9, 13))]
-    fused = class_activation_maps(maps, (17, 23))
+    fused = class_activation_maps([m.to(device) for m in maps], (17, 23))
     expected = reference.class_activation_maps([m.numpy() for m in maps], (17, 23))
-    np.testing.assert_allclose(fused.numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(fused.cpu().numpy(), expected, atol=2e-6)
 
 
 def test_a_mirror_image_that_agrees_changes_nothing():

@@ -23,8 +23,8 @@ def drawn(height=14, width=20):
     return np.clip(image, 0, 255).astype(np.uint8), scores.astype(np.float32)
 
 
-def run(image, scores, params=None):
-    return dense_crf(torch.from_numpy(image), torch.from_numpy(scores), params).numpy()
+def run(image, scores, params=None, device="cpu"):
+    return dense_crf(torch.from_numpy(image).to(device), torch.from_numpy(scores).to(device), params).cpu().numpy()
 
 
 def twin(image, scores, kernel):
@@ -34,24 +34,26 @@ def twin(image, scores, kernel):
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])
-def test_lattice_equals_the_twin(dimension):
+def test_lattice_equals_the_twin(dimension, device):
     features = np.random.default_rng(0).normal(0, 1.5, (60, dimension)).astype(np.float32)
     kernel = reference.lattice_kernel(features)
     norm = 1 / np.sqrt(kernel.sum(1) + 1e-20)
-    lattice = PermutohedralLattice(torch.from_numpy(features.T.copy()))
-    found = lattice(torch.eye(60)).numpy()
+    lattice = PermutohedralLattice(torch.from_numpy(features.T.copy()).to(device))
+    found = lattice(torch.eye(60, device=device)).cpu().numpy()
     np.testing.assert_allclose(found, norm[:, None] * kernel * norm, atol=1e-5)
 
 
-def test_equals_the_twin_on_the_lattice():
+def test_equals_the_twin_on_the_lattice(device):
     image, scores = drawn()
-    np.testing.assert_allclose(run(image, scores), twin(image, scores, reference.lattice_kernel), atol=2e-5)
+    np.testing.assert_allclose(
+        run(image, scores, device=device), twin(image, scores, reference.lattice_kernel), atol=2e-5
+    )
 
 
-def test_is_as_near_to_the_exact_model_as_pydensecrf():
+def test_is_as_near_to_the_exact_model_as_pydensecrf(device):
     image, scores = drawn()
     exact = twin(image, scores, reference.gaussian_kernel)
-    theirs, ours = np.load(PYDENSECRF), run(image, scores)
+    theirs, ours = np.load(PYDENSECRF), run(image, scores, device=device)
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
     assert np.abs(ours - exact).mean() <= np.abs(theirs - exact).mean() + 1e-6
 

@@ -10,11 +10,11 @@ from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from tests.support import reference
 
 
-def test_counts_like_the_twin():
+def test_counts_like_the_twin(device):
     rng = np.random.default_rng(0)
     prediction, target = rng.integers(0, 4, (2, 9, 11))
     target[0] = 255
-    found = confusion_matrix(torch.from_numpy(prediction), torch.from_numpy(target), 6)
+    found = confusion_matrix(torch.from_numpy(prediction).to(device), torch.from_numpy(target).to(device), 6).cpu()
     expected = reference.confusion_matrix(prediction, target, 6)
     assert found.dtype == torch.int64
     assert (found.numpy() == expected).all()

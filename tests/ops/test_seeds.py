@@ -7,15 +7,15 @@ from affinitynet.ops.crf import CRFParams, dense_crf
 from affinitynet.ops.seeds import background_score, confident_seeds
 
 
-def test_background_is_what_no_class_claims():
+def test_background_is_what_no_class_claims(device):
     cams = torch.tensor([[[0.5, 0.0, 0.2]], [[0.1, 0.0, 1.0]]])
-    assert torch.allclose(background_score(cams, 2), torch.tensor([[0.25, 1.0, 0.0]]))
+    assert torch.allclose(background_score(cams.to(device), 2).cpu(), torch.tensor([[0.25, 1.0, 0.0]]))
     assert torch.equal(background_score(torch.zeros(0, 2, 3), 4), torch.ones(2, 3))
 
 
-def test_seeds_are_one_crf_per_alpha():
-    image = torch.randint(0, 256, (12, 16, 3), dtype=torch.uint8)
-    cams = 0.5 * torch.rand(2, 12, 16)
+def test_seeds_are_one_crf_per_alpha(device):
+    image = torch.randint(0, 256, (12, 16, 3), dtype=torch.uint8).to(device)
+    cams = 0.5 * torch.rand(2, 12, 16).to(device)
     seeds = confident_seeds(image, cams, (4, 16, 32), CRFParams(iterations=3))
     assert seeds.shape == (3, 3, 12, 16)
     for alpha, found in zip((4, 16, 32), seeds, strict=True):

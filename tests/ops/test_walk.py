@@ -18,16 +18,16 @@ def world(height=9, width=12, contrast=1.0):
 
 @pytest.mark.parametrize("border", ["original", "full"])
 @pytest.mark.parametrize("steps", [0, 1, 2, 7, 256])
-def test_equals_the_dense_power(steps, border):
+def test_equals_the_dense_power(steps, border, device):
     features, scores = world()
     dense = reference.dense_affinity(features.numpy(), 4, border)
     expected = reference.random_walk(scores.flatten(1).numpy(), dense, 8, steps).reshape(scores.shape)
-    affinity = pair_affinity(features[None], 4, border)[0]
+    affinity, scores = pair_affinity(features[None].to(device), 4, border)[0], scores.to(device)
     exact = random_walk(scores, affinity, 8, steps, 4, border, tolerance=0)
-    np.testing.assert_allclose(exact.numpy(), expected, atol=1e-10)
+    np.testing.assert_allclose(exact.cpu().numpy(), expected, atol=1e-10)
     walked = random_walk(scores.float(), affinity.float(), 8, steps, 4, border)
     assert walked.dtype == torch.float32
-    np.testing.assert_allclose(walked.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(walked.cpu().numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
@@ -50,8 +50,8 @@ def test_never_more_products_than_steps(steps):
     assert len(coefficients) - 1 <= min(steps, 5 * steps**0.5 + 1)
 
 
-def test_transition_rows_sum_to_one_and_constants_stay():
-    features, scores = world()
+def test_transition_rows_sum_to_one_and_constants_stay(device):
+    features, scores = (maps.to(device) for maps in world())
     affinity = pair_affinity(features[None], 5)[0]
     rows = transition_matrix(affinity, (9, 12)).sum(1, keepdim=True).to_dense()
     assert torch.allclose(rows, torch.ones_like(rows))

@@ -78,6 +78,22 @@ class BackboneSuite:
         assert [f.shape[1] for f in features] == list(backbone.channels)
         assert [tuple(f.shape[2:]) for f in features] == [(64 // s, 96 // s) for s in backbone.strides]
 
+    def test_a_forward_and_a_backward_pass_on_the_device(self, backbone, device):
+        """On the CPU this compares the layout used for inference with PyTorch's own; on a GPU, that with the CPU."""
+        x = picture(backbone, 64, 64)
+        with torch.inference_mode():
+            expected = backbone(x)
+        there = build_backbone(self.network)
+        there.load_state_dict(backbone.state_dict())
+        there = there.eval().to(device, memory_format=backbone.layout(device))
+        found = there(x.to(device, memory_format=backbone.layout(device)))
+        for one, other in zip(found, expected, strict=True):
+            assert float((one.detach().cpu() - other).norm()) <= 1e-3 * float(other.norm())
+        found[-1].square().mean().backward()
+        gradients = [parameter.grad for parameter in there.parameters() if parameter.grad is not None]
+        assert gradients
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
     def test_odd_sizes_and_single_images(self, backbone):
         x = picture(backbone, 37, 53, batch=2)
         with torch.inference_mode():
