@@ -85,7 +85,7 @@ class BackboneSuite:
             expected = backbone(x)
         there = build_backbone(self.network)
         there.load_state_dict(backbone.state_dict())
-        there = there.eval().to(device, memory_format=backbone.layout(device))
+        there = there.eval().to(device).to(memory_format=backbone.layout(device))
         found = there(x.to(device, memory_format=backbone.layout(device)))
         for one, other in zip(found, expected, strict=True):
             assert float((one.detach().cpu() - other).norm()) <= 1e-3 * float(other.norm())
