@@ -13,6 +13,7 @@ from PIL import Image
 from affinitynet.data.images import EXTENSIONS, load_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems
 from affinitynet.files import atomic_file
+from affinitynet.runtime.processes import Processes
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
 from affinitynet.work.folder import save_left_out
@@ -91,12 +92,17 @@ def predict_images(
     own = processes.share(list(images))
     missing = [name for name in own if name not in masks]
     runtime.for_each_image("predict", label, missing, total=len(own))
+    return _summed(len(missing), problems, out, processes)
+
+
+def _summed(tried: int, problems: Problems, out: Path, processes: Processes) -> Predicted:
+    """Add up what the processes did, and let the first one list what was skipped."""
     left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
     if processes.first:
         (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
         if left_out:
             save_left_out(out / "left_out.csv", left_out)
-    return Predicted(sum(processes.gather([len(missing)])) - len(left_out), left_out)
+    return Predicted(sum(processes.gather([tried])) - len(left_out), left_out)
 
 
 def find_images(sources: Sequence[Path]) -> dict[str, Path]:

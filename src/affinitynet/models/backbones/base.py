@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from affinitynet.errors import InputError
+from affinitynet.models.weights.names import fill_backbone, read_weights
 
 ATROUS = 12
 """Dilation of the large field of view that DeepLab-LargeFOV classifies with."""
@@ -84,8 +85,6 @@ class Backbone(nn.Module):
         Raises:
             InputError: it cannot be read, or holds the weights of another network.
         """
-        from affinitynet.models.weights.names import fill_backbone, read_weights  # which know the backbones
-
         found = read_weights(path)
         network = self.settings["network"]
         if found.network != network:

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from affinitynet.errors import InputError
 from affinitynet.models.backbones.base import ATROUS, Backbone
-
-STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Output channels of the convolutions of each stage."""
+from affinitynet.models.weights.names import CAFFE_MEAN, VGG16_CONVOLUTIONS, fill, from_torchvision_vgg16
 
 LARGE_FIELD = 4  # dilation of fc6 in AffinityNet
 
@@ -31,7 +29,7 @@ class VGG16(Backbone):
     """
 
     # Caffe's BGR image in 0..255 minus a mean, expressed as an RGB image in 0..1; forward swaps the channels.
-    mean = (122.675 / 255, 116.669 / 255, 104.008 / 255)
+    mean = CAFFE_MEAN
     std = (1 / 255, 1 / 255, 1 / 255)
     channels = (512, 512, 1024)
     strides = (8, 8, 8)
@@ -41,7 +39,7 @@ class VGG16(Backbone):
     def __init__(self) -> None:
         super().__init__()
         channels = 3
-        for stage, widths in enumerate(STAGES, start=1):
+        for stage, widths in enumerate(VGG16_CONVOLUTIONS, start=1):
             dilation = 2 if stage == 5 else 1
             for number, width in enumerate(widths, start=1):
                 layer = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
@@ -64,8 +62,6 @@ class VGG16(Backbone):
 
     def load_imagenet(self) -> None:
         """Load timm's VGG-16, downloaded, in the LargeFOV layout."""
-        from affinitynet.models.weights.names import fill, from_torchvision_vgg16  # which know this network's layers
-
         try:
             tensors = timm.create_model("vgg16.tv_in1k", pretrained=True).state_dict()
         except Exception as error:  # a hub and its transport may raise anything
@@ -84,7 +80,7 @@ class VGG16(Backbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = x.flip(1)
-        for stage, widths in enumerate(STAGES, start=1):
+        for stage, widths in enumerate(VGG16_CONVOLUTIONS, start=1):
             for number in range(1, len(widths) + 1):
                 x = F.relu(self.get_submodule(f"conv{stage}_{number}")(x))
             if stage == 4:

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from affinitynet.errors import InputError
-from affinitynet.models.backbones.vgg16 import STAGES as VGG16_STAGES
-from affinitynet.models.backbones.vgg16 import VGG16
 from affinitynet.models.weights.files import WeightFile, read_weight_file
 
 Part = Literal["backbone", "classifier", "affinity"]
@@ -24,6 +22,12 @@ _OWN_HEAD = ("fc8.", "f9.", "reduce.", "norm.")
 _MXNET_LAYER = re.compile(r"(?:res|bn)(\d)([a-z])(\d*)_(branch\w+?)_(weight|gamma|beta|moving_mean|moving_var)")
 _MXNET_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
 _IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "classifier.6.", "head.fc.", "prob")
+
+VGG16_CONVOLUTIONS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Output channels of VGG-16's convolutions, stage by stage: in this order every file has them."""
+
+CAFFE_MEAN = (122.675 / 255, 116.669 / 255, 104.008 / 255)
+"""Mean that Caffe's networks subtract, RGB in [0, 1]."""
 
 FC6_ROWS = (0, 3, 6)  # of fc6's 7x7 kernel
 FC_STEP = 4  # every fourth of fc6's and fc7's 4096 channels
@@ -136,7 +140,7 @@ def from_torchvision_vgg16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _vgg16_convolutions(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = {}
     index = 0  # of torchvision's layers: convolution, ReLU, ..., pool
-    for stage, widths in enumerate(VGG16_STAGES, start=1):
+    for stage, widths in enumerate(VGG16_CONVOLUTIONS, start=1):
         for number in range(1, len(widths) + 1):
             for kind in ("weight", "bias"):
                 state[f"backbone.conv{stage}_{number}.{kind}"] = tensors[f"features.{index}.{kind}"]
@@ -144,7 +148,7 @@ def _vgg16_convolutions(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         index += 1
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     first = state["backbone.conv1_1.weight"]
-    offset = (torch.tensor(VGG16.mean).view(3, 1, 1) - mean) / std
+    offset = (torch.tensor(CAFFE_MEAN).view(3, 1, 1) - mean) / std
     state["backbone.conv1_1.bias"] = state["backbone.conv1_1.bias"] + (first * offset).sum((1, 2, 3))
     state["backbone.conv1_1.weight"] = (first / (255 * std)).flip(1)
     return state
