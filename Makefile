@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What differs between versions of the dependencies: commands, readers, networks, exports, the whole line.
-MINIMUM ?= tests/cli tests/config tests/data tests/models tests/ops tests/pipeline/test_run.py tests/tools tests/training
+# What differs between versions of the dependencies: commands, readers, networks, exports, the whole line, locks.
+MINIMUM ?= tests/cli tests/config tests/data tests/models tests/ops tests/pipeline/test_run.py \
+	tests/pipeline/test_torture.py tests/tools tests/training
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-long test-minimum torture lint docs wheel clean
