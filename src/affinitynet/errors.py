@@ -32,8 +32,24 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class Remark:
+    """Something about a collection that its owner should know, though nothing was skipped for it.
+
+    Args:
+        kind: "taken": what was read tolerantly, and as what; "warning": what can be read but looks wrong.
+        text: one line.
+    """
+
+    kind: Literal["taken", "warning"]
+    text: str
+
+
 class Problems:
-    """Problems with single images and rows, which are either raised or recorded while the rest continues.
+    """What there is to say about a collection while it is read.
+
+    Problems with single images and rows are either raised or recorded while the rest continues; what was read
+    tolerantly is said once a rule, with the number of times and an example.
 
     Args:
         on_error: "stop" or "skip".
@@ -49,6 +65,8 @@ class Problems:
     def __init__(self, on_error: OnError = "stop") -> None:
         self.skip = on_error == "skip"
         self.found: list[LeftOut] = []
+        self._taken: dict[str, list[str]] = {}
+        self._warnings: dict[str, None] = {}
 
     @contextmanager
     def noted(self, name: str, part: Literal["image", "mask", "row"]) -> Iterator[None]:
@@ -59,6 +77,28 @@ class Problems:
             if not self.skip:
                 raise
             self.found.append(LeftOut(name, part, str(error)))
+
+    def taken(self, rule: str, example: str) -> None:
+        """Note that something was read tolerantly: by which rule, and what was taken for what.
+
+        Example:
+            >>> problems = Problems()
+            >>> problems.taken("names that differ in upper and lower case", "a.jpg is a.JPG")
+            >>> problems.taken("names that differ in upper and lower case", "b.jpg is b.JPG")
+            >>> problems.remarks[0].text
+            '2 names that differ in upper and lower case: a.jpg is a.JPG'
+        """
+        self._taken.setdefault(rule, []).append(example)
+
+    def warn(self, text: str) -> None:
+        """Note something that can be read but looks wrong, in one line; the same line is kept once."""
+        self._warnings[text] = None
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What was noted so far: first what was read tolerantly, then the warnings."""
+        taken = (Remark("taken", f"{len(found)} {rule}: {found[0]}") for rule, found in self._taken.items())
+        return (*taken, *(Remark("warning", text) for text in self._warnings))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from affinitynet.data.image_files import PassedOver
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
-from affinitynet.errors import InputError, LeftOut, OnError, Problems, did_you_mean
+from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
 
@@ -28,6 +29,8 @@ class Collection:
         evaluation_splits: those that can be measured, because all of their images have ground truth. If there is no
             such split, those in which some images have it.
         left_out: rows that could not be used.
+        remarks: what was read tolerantly, and what looks wrong.
+        passed_over: files below the folder that were not used as images.
     """
 
     root: Path
@@ -37,6 +40,8 @@ class Collection:
     default_split: str
     evaluation_splits: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
@@ -125,7 +130,8 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
-    return replace(_choose(folder, layout, chosen), left_out=tuple(problems.found))
+    collection = _choose(folder, layout, chosen)
+    return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
 
 
 def _read_layout(folder: Path, problems: Problems) -> Layout:

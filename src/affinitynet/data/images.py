@@ -18,9 +18,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from affinitynet.errors import InputError
 
-EXTENSIONS = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"))
-"""Suffixes (lower case) of the files that are treated as images."""
-
 _READERS = (JpegImageFile, PngImageFile, WebPImageFile, TiffImageFile, BmpImageFile, GifImageFile)
 """What a file may contain, regardless of its name: Pillow's other readers start programs (EPS) or are little used."""
 

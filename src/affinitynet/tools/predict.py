@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from affinitynet.data.images import EXTENSIONS, load_image
+from affinitynet.data.image_files import find_image_files
+from affinitynet.data.images import load_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems
 from affinitynet.files import atomic_file
 from affinitynet.runtime.processes import Processes
@@ -121,8 +122,7 @@ def find_images(sources: Sequence[Path]) -> dict[str, Path]:
     found: list[tuple[Path, Path]] = []
     for source in sources:
         if source.is_dir():
-            files = (path for path in sorted(source.rglob("*")) if path.suffix.lower() in EXTENSIONS)
-            found += [(path.relative_to(source), path) for path in files if path.is_file()]
+            found += [(path.relative_to(source), path) for path in find_image_files(source).images]
         elif source.is_file():
             found.append((Path(source.name), source))
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from affinitynet.data.image_files import PassedOver
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import TaggedImage
 
@@ -21,11 +22,13 @@ class Layout:
         classes: names in the order of the stored mask values.
         splits: name -> images.
         default_split: the split to train on unless another is named.
+        passed_over: files that were not used as images.
     """
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[TaggedImage, ...]]
     default_split: str
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class LayoutReader(Protocol):
@@ -41,7 +44,10 @@ class LayoutReader(Protocol):
         """Return the folder to read if ``folder`` has this layout."""
 
     def read(self, root: Path, problems: Problems) -> Layout:
-        """Read a folder returned by ``recognise``; rows that cannot be used go through ``problems``."""
+        """Read a folder returned by ``recognise``.
+
+        Rows that cannot be used go through ``problems``, and so does what is read tolerantly or looks wrong.
+        """
 
 
 def read_lines(path: Path) -> list[str]:

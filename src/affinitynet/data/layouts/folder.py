@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from affinitynet.data.images import EXTENSIONS
+from affinitynet.data.image_files import ImageFiles, find_image_files
 from affinitynet.data.layouts.base import Layout, check_inside, read_lines
 from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
@@ -35,13 +35,9 @@ class _Tags:
 class _Images:
     """The image files below a folder, found by the names that people write for them."""
 
-    def __init__(self, root: Path) -> None:
-        self.paths: dict[str, Path] = {}
-        for path in sorted(root.rglob("*")):
-            relative = path.relative_to(root)
-            hidden = relative.parts[0] == "masks" or any(part.startswith(".") for part in relative.parts)
-            if path.suffix.lower() in EXTENSIONS and not hidden and path.is_file():
-                self.paths[relative.as_posix()] = path
+    def __init__(self, files: ImageFiles) -> None:
+        relative = ((path.relative_to(files.root), path) for path in files.images)
+        self.paths = {name.as_posix(): path for name, path in relative if name.parts[0] != "masks"}
         stems = Counter(_stem(name) for name in self.paths)
         self.names = {name: _below_images(_stem(name) if stems[_stem(name)] == 1 else name) for name in self.paths}
         clashes = Counter(self.names.values())
@@ -91,7 +87,8 @@ def read(root: Path, problems: Problems) -> Layout:
     """
     path = next(root / name for name in TAG_FILES if (root / name).exists())
     tags = _read_csv(path, problems) if path.suffix == ".csv" else _read_json(path, problems)
-    images = _Images(root)
+    files = find_image_files(root)
+    images = _Images(files)
     rows = _match(tags, images, path, problems)
     classes = _class_order(root, path, set().union(*rows.values()), tags.columns)
     records = {
@@ -111,7 +108,7 @@ def read(root: Path, problems: Problems) -> Layout:
         splits.setdefault("all", tuple(records[key] for key in sorted(rows)))
     if untagged := tuple(record for key, record in records.items() if key not in rows):
         splits.setdefault("untagged", untagged)
-    return Layout(classes, splits, "train" if "train" in splits else "all")
+    return Layout(classes, splits, "train" if "train" in splits else "all", files.passed_over)
 
 
 def _truth_of(root: Path, key: str) -> PngMask | None:
