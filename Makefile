@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 # What differs between versions of the dependencies: commands, readers, networks, exports, the whole line, locks.
 MINIMUM ?= tests/cli tests/config tests/data tests/models tests/ops tests/pipeline/test_run.py \
 	tests/pipeline/test_torture.py tests/tools tests/training
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long test-minimum torture lint docs wheel clean
+.PHONY: demo test test-long test-exports test-minimum torture lint docs wheel clean
 
 demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
@@ -22,6 +23,13 @@ torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inp
 	$(BIN)/python -m tests.support.torture
 	$(BIN)/python -m tests.support.hostile
 	$(BIN)/python -m tests.support.fuzz
+
+test-exports: $(READY)  ## ten minutes: ultralytics, Label Studio, datumaro and datasets read exports, in an environment of their own
+	@trap 'rm -rf .venv-exports' EXIT; trap 'exit 130' INT TERM; set -ex; \
+	$(BIN)/python -m venv --clear .venv-exports; \
+	$(BIN)/python $(PURELIB) > "$$(.venv-exports/bin/python $(PURELIB))/torch_and_the_rest.pth"; \
+	.venv-exports/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/support/export_tools.txt; \
+	PYTHONPATH=src .venv-exports/bin/python -m pytest -m tools tests/tools/test_export_tools.py
 
 test-minimum:  ## the tests of the oldest versions that pyproject.toml allows, in an environment of their own
 	rm -rf .venv-minimum

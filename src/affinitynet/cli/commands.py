@@ -143,8 +143,10 @@ def _show_report(path: Path, values: Namespace) -> int:
     return 0
 
 
-def _show_export(count: int, values: Namespace) -> int:
-    print(f"{count} images: {values.out}")
+def _show_export(exported: Any, values: Namespace) -> int:
+    for remark in exported.remarks:
+        print(remark.text)
+    print(f"{exported.images} images: {values.out}")
     return 0
 
 
@@ -203,7 +205,7 @@ _TOOLS = [
     ),
     Command(
         "export",
-        "write images and masks as the tool that uses them next reads them: VOC, COCO, YOLO, Hugging Face",
+        "write images and masks in the form that the tool that uses them next reads",
         "tools.export.export:export_masks",
         _show_export,
         computing=(),

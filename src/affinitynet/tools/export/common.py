@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from affinitynet.data.images import load_image
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, Problems
 from affinitynet.files import atomic_file
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.runtime.progress import Progress
@@ -22,6 +22,7 @@ from affinitynet.work.artifacts import Artifacts
 _ORIENTATION = 274  # EXIF tag
 _COPIED = {"JPEG": ".jpg", "PNG": ".png"}  # formats that every tool reads
 _QUALITY = 95
+_PNG_DEPTH = 24  # the byte of a PNG file that holds the bits of a channel
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,17 @@ class LabelledImages:
 
     Args:
         classes: names; class c has mask value c + 1.
-        splits: name -> images.
+        splits: name -> images; the first split is the one that was trained on.
         masks: by the images' names.
         progress: shows progress.
+        problems: takes what the user should know of how a format was written.
     """
 
     classes: tuple[str, ...]
-    splits: dict[str, tuple[TaggedImage, ...]]
+    splits: Mapping[str, tuple[TaggedImage, ...]]
     masks: Artifacts[np.ndarray]
     progress: Progress
+    problems: Problems = field(default_factory=Problems)
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image in two splits is yielded twice."""
@@ -47,6 +50,43 @@ class LabelledImages:
                 for record in records:
                     yield split, record, self.masks.load(record.name)
                     advance()
+
+    def names(self, safe: Callable[[str], str], reason: str) -> dict[str, str]:
+        """Return the name that each image is written under.
+
+        Args:
+            safe: an image's name -> one that the other tool reads.
+            reason: why names are changed, for the user.
+        """
+        given = dict.fromkeys(record.name for records in self.splits.values() for record in records)
+        return renamed(given, safe, f"image names changed, because {reason}", self.problems)
+
+
+def renamed(names: Iterable[str], safe: Callable[[str], str], rule: str, problems: Problems) -> dict[str, str]:
+    """Change the names that another tool would misread, and keep all of them different.
+
+    Args:
+        rule: what is said about the changed ones.
+
+    Example:
+        >>> problems = Problems()
+        >>> renamed(["a/b", "a_b", "c"], lambda name: name.replace("/", "_"), "names changed", problems)
+        {'a/b': 'a_b-2', 'a_b': 'a_b', 'c': 'c'}
+        >>> problems.remarks[0].text
+        '1 names changed: a/b is a_b-2'
+    """
+    names = tuple(names)
+    taken = {name for name in names if safe(name) == name}
+    result = {}
+    for name in names:
+        new, number = safe(name), 2
+        while new != name and new in taken:
+            new, number = f"{safe(name)}-{number}", number + 1
+        if new != name:
+            problems.taken(rule, f"{name} is {new}")
+        taken.add(new)
+        result[name] = new
+    return result
 
 
 def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> Path:
@@ -60,10 +100,8 @@ def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> P
     Returns:
         The path written.
     """
-    with Image.open(record.path) as picture:
-        plain = picture.mode in ("RGB", "L") and picture.getexif().get(_ORIENTATION, 1) == 1
-        suffix = _COPIED.get(picture.format or "", "")
-    if plain and suffix and not (only_jpeg and suffix != ".jpg"):
+    suffix = _plain_suffix(record.path)
+    if suffix and not (only_jpeg and suffix != ".jpg"):
         content = record.path.read_bytes()
     else:
         suffix, buffer = ".jpg", io.BytesIO()
@@ -73,6 +111,21 @@ def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> P
     with atomic_file(path) as file:
         file.write(content)
     return path
+
+
+def _plain_suffix(path: Path) -> str:
+    """Return the suffix of a JPEG or PNG that every tool displays alike, and "" for other files."""
+    try:
+        with Image.open(path, formats=list(_COPIED)) as picture:
+            plain = picture.mode in ("RGB", "L") and not picture.has_transparency_data
+            upright = picture.getexif().get(_ORIENTATION, 1) == 1
+            suffix = _COPIED.get(picture.format or "", "")
+    except UnidentifiedImageError:
+        return ""
+    if suffix == ".png":
+        with path.open("rb") as file:
+            plain = plain and file.read(_PNG_DEPTH + 1)[_PNG_DEPTH] <= 8
+    return suffix if plain and upright else ""
 
 
 def foreground(mask: np.ndarray) -> list[int]:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from affinitynet.errors import InputError, did_you_mean
+from affinitynet.errors import InputError, Remark, did_you_mean
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
-from affinitynet.tools.export.registry import FORMATS
+from affinitynet.tools.export.registry import FORMATS, formats_help
 from affinitynet.tools.finished import open_finished
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Args:
+        images: their number.
+        remarks: what was changed for the format, and what its reader should know.
+    """
+
+    images: int
+    remarks: tuple[Remark, ...]
 
 
 def export_masks(
     work: Path, out: Path, format: str, *, data: Path | None = None, runtime: Runtime | None = None
-) -> int:
-    """Write images and masks in the layout of the tool that uses them next: VOC, COCO, YOLO, Hugging Face.
-
-    CVAT and Label Studio import the COCO form.
+) -> Exported:
+    """Write images and masks in the form that the tool that uses them next reads.
 
     Args:
         work: Work folder with finished masks.
         out: A new folder to write to.
-        format: voc: palette PNGs; coco: run-length encoded; yolo: polygons; huggingface: imagefolder of `datasets`.
+        format: One of these: FORMATS.
         data: The collection, if it has moved since; null: where it was.
         runtime: where progress is shown.
-
-    Returns:
-        The number of images written.
 
     Raises:
         InputError: there is no such format, the work folder has no masks, or ``out`` exists.
@@ -41,10 +50,14 @@ def export_masks(
     folder, collection = finished.folder, finished.collection
     chosen = (finished.split, *collection.evaluation_splits)
     splits = {name: collection.split(name) for name in dict.fromkeys(chosen)}
-    missing = [r.name for records in splits.values() for r in records if r.name not in folder.masks]
+    names = {record.name for records in splits.values() for record in records}
+    missing = sorted(name for name in names if name not in folder.masks)
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
-    FORMATS[format](
-        LabelledImages(collection.classes, splits, folder.masks, (runtime or Runtime(alone=True)).progress), out
-    )
-    return sum(map(len, splits.values()))
+    progress = (runtime or Runtime(alone=True)).progress
+    labelled = LabelledImages(collection.classes, splits, folder.masks, progress)
+    FORMATS[format](labelled, out)
+    return Exported(len(names), labelled.problems.remarks)
+
+
+export_masks.__doc__ = (export_masks.__doc__ or "").replace("FORMATS", formats_help())  # for --help

@@ -17,4 +17,10 @@ FORMATS: dict[str, Callable[[LabelledImages, Path], None]] = {
     "yolo": write_yolo,
     "huggingface": write_huggingface,
 }
-"""Name -> writer. A new format is a file and one entry here."""
+"""Name -> writer. A new format is a file and one entry here; its help is the first line of the writer's docstring."""
+
+
+def formats_help() -> str:
+    """Return what each format is, for ``--help``."""
+    lines = {name: (writer.__doc__ or "").strip().partition("\n")[0].rstrip(".") for name, writer in FORMATS.items()}
+    return "; ".join(f"{name}: {line[:1].lower()}{line[1:]}" for name, line in lines.items())

@@ -8,46 +8,39 @@ from pathlib import Path
 import numpy as np
 
 from affinitynet.files import write_text
-from affinitynet.tools.export.common import LabelledImages, foreground, needs, write_image
-
-SMALLEST_POLYGON = 3  # corners
-CORNER_TOLERANCE = 0.7  # largest deviation of a simplified outline, pixels
+from affinitynet.tools.export.common import LabelledImages, foreground, write_image
+from affinitynet.tools.export.polygons import polygons
+from affinitynet.tools.export.roles import in_roles, with_validation
 
 
 def write_yolo(labelled: LabelledImages, target: Path) -> None:
-    """Write ``images/SPLIT``, ``labels/SPLIT`` (a polygon per connected region) and ``data.yaml``.
+    """Images and labels in train, val (and test), a polygon for each connected region, and data.yaml.
 
-    The format does not support holes: they are filled.
+    ``data.yaml`` has no ``path``, so that the images are found beside it, whatever the current folder is.
     """
+    labelled = with_validation(in_roles(labelled))
+    names = labelled.names(_safe, "YOLO looks for labels where the last folder is called images")
     for split, record, mask in labelled:
-        name = record.name
+        name = names[record.name]
         write_image(record, target / "images" / split / name)
         size = np.array(mask.shape[::-1])
         lines = [
-            f"{value - 1} " + " ".join(f"{number:.6f}" for number in ((outline + 0.5) / size).flatten())
+            f"{value - 1} " + " ".join(f"{number:.6f}" for number in (polygon / size).flatten())
             for value in foreground(mask)
-            for outline in outlines(mask == value)
+            for polygon in polygons(mask == value)
         ]
         write_text(target / "labels" / split / f"{name}.txt", "".join(f"{line}\n" for line in lines))
     paths = [f"{split}: images/{split}" for split in labelled.splits]
-    names = [f"  {c}: {json.dumps(name, ensure_ascii=False)}" for c, name in enumerate(labelled.classes)]
-    write_text(target / "data.yaml", "\n".join(["path: .", *paths, "names:", *names]) + "\n")
+    classes = [f"  {c}: {json.dumps(name, ensure_ascii=False)}" for c, name in enumerate(labelled.classes)]
+    write_text(target / "data.yaml", "\n".join([*paths, "names:", *classes]) + "\n")
 
 
-def outlines(region: np.ndarray) -> list[np.ndarray]:
-    """Trace the outer outline of each connected part of a region, bool [H, W].
-
-    Returns:
-        Arrays [corners, 2] of x, y in pixels, at the centres of the outermost pixels; parts with fewer
-        than 3 corners are skipped.
+def _safe(name: str) -> str:
+    """Rename folders called ``images``: the labels' path is made from the last folder of that name.
 
     Example:
-        >>> region = np.zeros((5, 6), bool)
-        >>> region[1:4, 2:5] = True
-        >>> sorted(outlines(region)[0].tolist())
-        [[2, 1], [2, 3], [4, 1], [4, 3]]
+        >>> _safe("site 1/images/cat"), _safe("images")
+        ('site 1/images_/cat', 'images')
     """
-    cv2 = needs("cv2", "opencv-python-headless")
-    found, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    simple = [cv2.approxPolyDP(outline, CORNER_TOLERANCE, True)[:, 0] for outline in found]
-    return [outline for outline in simple if len(outline) >= SMALLEST_POLYGON]
+    *folders, stem = name.split("/")
+    return "/".join([*("images_" if folder == "images" else folder for folder in folders), stem])
