@@ -29,7 +29,7 @@ test-exports: $(READY)  ## ten minutes: ultralytics, Label Studio, datumaro and 
 	$(BIN)/python -m venv --clear .venv-exports; \
 	$(BIN)/python $(PURELIB) > "$$(.venv-exports/bin/python $(PURELIB))/torch_and_the_rest.pth"; \
 	.venv-exports/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/support/export_tools.txt; \
-	PYTHONPATH=src .venv-exports/bin/python -m pytest -m tools tests/tools/test_export_tools.py
+	PYTHONPATH="$(CURDIR)/src" .venv-exports/bin/python -m pytest -m tools tests/tools/test_export_tools.py
 
 test-minimum:  ## the tests of the oldest versions that pyproject.toml allows, in an environment of their own
 	rm -rf .venv-minimum
@@ -65,4 +65,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-minimum .venv-wheel demo dist site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-exports .venv-minimum .venv-wheel demo dist site .pytest_cache .mypy_cache .ruff_cache
