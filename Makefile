@@ -24,7 +24,7 @@ torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inp
 	$(BIN)/python -m tests.support.hostile
 	$(BIN)/python -m tests.support.fuzz
 
-test-exports: $(READY)  ## ten minutes: ultralytics, Label Studio, datumaro and datasets read exports, in an environment of their own
+test-exports: $(READY)  ## five minutes: ultralytics, Label Studio, datumaro and datasets read exports, in an environment of their own
 	@trap 'rm -rf .venv-exports' EXIT; trap 'exit 130' INT TERM; set -ex; \
 	$(BIN)/python -m venv --clear .venv-exports; \
 	$(BIN)/python $(PURELIB) > "$$(.venv-exports/bin/python $(PURELIB))/torch_and_the_rest.pth"; \
