@@ -55,9 +55,9 @@ def absent_images(root):
 
 
 def unknown_columns(root):
-    return plain_folder(root, "picture,label\na.png,cat\n"), [
+    return plain_folder(root, "thing,meaning\na.png,cat\n"), [
         "tags.csv:1",
-        "picture,label",
+        "thing,meaning",
         "write file,tags",
     ]
 
@@ -70,8 +70,8 @@ def missing_cell(root):
     return plain_folder(root, "file,cat,dog\na.png,1\n"), ["tags.csv:2", "2 cells under 3 columns"]
 
 
-def duplicate_row(root):
-    return plain_folder(root, "file,tags\na.png,cat\na.png,dog\n"), ["tags.csv:3", "already has a row"]
+def contradicting_row(root):
+    return plain_folder(root, "file,tags\na.png,cat\na.png,\nb.png,dog\n"), ["tags.csv:3", "already has a row"]
 
 
 def no_tag_at_all(root):
@@ -79,7 +79,7 @@ def no_tag_at_all(root):
 
 
 def not_utf8(root):
-    (plain_folder(root) / "tags.csv").write_bytes("file,tags\na.png,M\u00fcll\n".encode("latin-1"))
+    (plain_folder(root) / "tags.csv").write_bytes("file,tags\na.png,M\u00fcll\n".encode("utf-16")[:-1])
     return root, ["tags.csv", "UTF-8"]
 
 
@@ -91,7 +91,7 @@ def broken_json(root):
 
 def json_of_another_shape(root):
     plain_folder(root).joinpath("tags.csv").unlink()
-    write(root / "tags.json", json.dumps({"a.png": "cat"}))
+    write(root / "tags.json", json.dumps({"a.png": {"x": "cat"}}))
     return root, ["tags.json", "'a.png' is not a list of tags"]
 
 

@@ -2,6 +2,8 @@
 
 import json
 
+from openpyxl import Workbook, load_workbook
+
 from affinitynet.data.layouts.voc import CLASSES
 from tests.suites.layout_suite import TAGS, LayoutSuite, World, save_picture
 
@@ -69,8 +71,8 @@ class TestTagsCsv(FolderSuite):
     def break_row(self, root, name):
         self.change(root, f"\n{name}.png,", f"\n{name}.png,cat,7,")
 
-    def test_a_second_row_is_left_out(self, plain):
-        self.add_row(plain, "b")
+    def test_a_second_row_that_contradicts_the_first_is_left_out(self, plain):
+        self.append(plain, "b.png,")
         self.check_left_out(plain, "b.png", set(TAGS), "already has a row")
 
 
@@ -89,6 +91,77 @@ class TestOneHotCsv(FolderSuite):
     def break_row(self, root, name):
         self.change(root, f"\n{name}.png,0", f"\n{name}.png,maybe")
 
+    def test_a_second_row_that_contradicts_the_first_is_left_out(self, plain):
+        self.append(plain, "b.png,1,1,0")
+        self.check_left_out(plain, "b.png", set(TAGS), "already has a row")
+
+
+class TestLongCsv(FolderSuite):
+    """A row for each tag."""
+
+    def write(self, root, world):
+        super().write(root, world)
+        rows = [f"{name}.png,{tag}\n" for name, tags in world.tags.items() for tag in tags or ("",)]
+        (root / "labels.csv").write_text("".join(["image,label\n", *rows]))
+
+    def add_row(self, root, name):
+        with (root / "labels.csv").open("a") as file:
+            file.write(f"{name}.png,cat\n")
+
+    def break_row(self, root, name):
+        table = (root / "labels.csv").read_text()
+        (root / "labels.csv").write_text(table.replace(f"\n{name}.png,", f"\n{name}.png,cat,7,"))
+
+    def test_an_unreadable_row_is_left_out(self, plain):
+        self.break_row(plain, "b")
+        self.check_left_out(plain, "b.png", set(TAGS) - {"b"}, r"labels\.csv:4: 4 cells under 2 columns")
+
+
+class TestWorkbook(FolderSuite):
+    def write(self, root, world):
+        super().write(root, world)
+        book = Workbook()
+        book.active.append(["File", "Tags"])
+        for name, tags in world.tags.items():
+            book.active.append([f"{name}.png", ";".join(tags)])
+        book.save(root / "tags.xlsx")
+
+    def rewrite(self, root, change):
+        book = load_workbook(root / "tags.xlsx")
+        change(book.active)
+        book.save(root / "tags.xlsx")
+
+    def add_row(self, root, name):
+        self.rewrite(root, lambda sheet: sheet.append([f"{name}.png", "cat"]))
+
+    def break_row(self, root, name):
+        self.rewrite(root, lambda sheet: sheet.cell(3, 3, "seven"))
+
+    def test_an_unreadable_row_is_left_out(self, plain):
+        self.break_row(plain, "b")
+        self.check_left_out(plain, "b.png", set(TAGS) - {"b"}, r"tags\.xlsx:3: 3 cells under 2 columns")
+
+
+class TestJsonLines(FolderSuite):
+    """Hugging Face's imagefolder."""
+
+    def write(self, root, world):
+        super().write(root, world)
+        lines = [json.dumps({"file_name": f"{name}.png", "labels": list(tags)}) for name, tags in world.tags.items()]
+        (root / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+
+    def add_row(self, root, name):
+        with (root / "metadata.jsonl").open("a") as file:
+            file.write(json.dumps({"file_name": f"{name}.png", "labels": ["cat"]}) + "\n")
+
+    def break_row(self, root, name):
+        table = (root / "metadata.jsonl").read_text()
+        (root / "metadata.jsonl").write_text(
+            table.replace(
+                f'"file_name": "{name}.png", "labels": ["dog"]', f'"file_name": "{name}.png", "labels": [[7]]'
+            )
+        )
+
 
 class TestTagsJson(FolderSuite):
     def write(self, root, world):
@@ -103,4 +176,4 @@ class TestTagsJson(FolderSuite):
         self.put(root, name, ["cat"])
 
     def break_row(self, root, name):
-        self.put(root, name, 7)
+        self.put(root, name, {"x": 7})

@@ -14,7 +14,7 @@ from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-NOTES = ("data", "versions")
+NOTES = ("data", "tags", "versions")
 """What ``config.yaml`` of a work folder notes beside the settings."""
 
 
@@ -57,6 +57,12 @@ def stored_data(path: Path) -> str | None:
     """Return the data folder that a work folder's ``config.yaml`` notes."""
     content = read_yaml(path)
     return content.get("data") if isinstance(content, dict) else None
+
+
+def stored_tags(path: Path) -> str | None:
+    """Return the table of tags that a work folder's ``config.yaml`` notes, if it is not the data folder's own."""
+    content = read_yaml(path)
+    return content.get("tags") if isinstance(content, dict) else None
 
 
 def config_from_dict(values: dict, base: PipelineConfig, source: str) -> PipelineConfig:

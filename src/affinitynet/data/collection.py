@@ -10,8 +10,10 @@ import numpy as np
 
 from affinitynet.data.image_files import PassedOver
 from affinitynet.data.images import image_size
+from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
+from affinitynet.data.layouts.tables import tables_of_other_names
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -105,16 +107,23 @@ class Collection:
         return values
 
 
-def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
+def open_collection(
+    root: Path | str,
+    classes: Sequence[str] | None = None,
+    on_error: OnError = "stop",
+    tags: Path | str | None = None,
+) -> Collection:
     """Read a collection of any known layout.
 
     Args:
         root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
-            contains it, or a folder of images with ``tags.csv`` or ``tags.json``.
+            contains it, or a folder of images with a table of tags (``tags.csv``, ``tags.xlsx`` ...).
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
         on_error: what to do with a row of a list or tag file that cannot be used: "skip" it and name it in
             :attr:`Collection.left_out`, or "stop".
+        tags: a table of tags anywhere, for images anywhere below ``root``; by default the tags are read
+            from what is in ``root``.
 
     Raises:
         InputError: the folder or something in it cannot be used.
@@ -124,7 +133,7 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
         raise InputError(f"--data {folder}: no such folder; pass the folder that contains your images")
     problems = Problems(on_error)
     try:
-        layout = _read_layout(folder, problems)
+        layout = _read_layout(folder, problems) if tags is None else _read_table(folder, Path(tags), problems)
     except InputError as error:
         if problems.found:  # the skipped rows may be the real reason
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
@@ -139,7 +148,16 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
         if root := layout.recognise(folder):
             return layout.read(root, problems)
     forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
-    raise InputError(f"--data {folder}: neither {forms}; write tags.csv with the columns file,tags")
+    cure = "write tags.csv with the columns file,tags"
+    if tables := tables_of_other_names(folder):
+        cure = f"if {tables[0].name} holds the tags, add --tags {tables[0]}"
+    raise InputError(f"--data {folder}: neither {forms}; {cure}")
+
+
+def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
+    if not table.is_file():
+        raise InputError(f"--tags {table}: no such file; name a table of tags (CSV, .xlsx, JSON)")
+    return plain_folder.read(folder, problems, table)
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:

@@ -46,11 +46,12 @@ def run_pipeline(
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    tags: Path | str | None = None,
 ) -> dict[str, Any]:
     """Turn a tagged collection into masks; skip what is finished and unchanged.
 
     Args:
-        data: a VOC devkit folder, or a folder of images with ``tags.csv`` or ``tags.json``.
+        data: a VOC devkit folder, or a folder of images with a table of tags (``tags.csv``, ``tags.xlsx`` ...).
         work: where artifacts go (see ``docs/work-folder.md``).
         config: settings; the default is the measured recipe of ``lite``.
         stages: names of those to run; all by default.
@@ -58,6 +59,7 @@ def run_pipeline(
         workers: images in parallel; by default one a core.
         force: recompute stages that the work folder holds under other settings.
         progress: where bars and messages go; by default only to the work folder's ``log.txt``.
+        tags: a table of tags anywhere (CSV, ``.xlsx``, JSON); by default that in ``data``.
 
     Returns:
         The content of ``metrics.json``, empty before ``evaluate`` ran.
@@ -66,7 +68,7 @@ def run_pipeline(
         InputError: the input is wrong; the message says what, where and how to fix it.
     """
     runtime = Runtime(device, workers, progress or Progress(WorkFolder(Path(work)).log_file))
-    return run_stages(data, work, config or PipelineConfig(), stages, runtime, force)
+    return run_stages(data, work, config or PipelineConfig(), stages, runtime, force, tags)
 
 
 def run_stages(
@@ -76,34 +78,38 @@ def run_stages(
     stages: Sequence[str] | None,
     runtime: Runtime,
     force: bool = False,
+    tags: Path | str | None = None,
 ) -> dict[str, Any]:
     """Do as :func:`run_pipeline`, on a runtime that has been started."""
     folder = WorkFolder(Path(work))
     folder.check_is_ours()
-    context = open_context(Path(data), folder, config, runtime)
+    context = open_context(Path(data), folder, config, runtime, tags)
+    sources = {"data": str(Path(data).resolve())} | ({} if tags is None else {"tags": str(Path(tags).resolve())})
     chosen = _chosen(stages)
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
     facts, plan = _plan(context, contents, chosen, force)
     with folder.locked() if runtime.processes.first else nullcontext():
-        _begin(context, Path(data), contents, plan)
+        _begin(context, sources, contents, plan)
         for stage in chosen:
             _run_stage(context, stage, plan, facts[stage.name])
             if stage.name == "check-data":
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
                 facts, plan = _plan(context, contents, chosen, force)
-                _begin(context, Path(data), contents, plan)
+                _begin(context, sources, contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
-def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime: Runtime) -> Context:
+def open_context(
+    data: Path, folder: WorkFolder, config: PipelineConfig, runtime: Runtime, tags: Path | str | None = None
+) -> Context:
     """Open a collection with the settings and the work folder it is to be run with.
 
     Raises:
         InputError: the collection is not as it should be, or has no such split.
     """
-    collection = open_collection(data, config.classes, config.on_error)
+    collection = open_collection(data, config.classes, config.on_error, tags)
     split = config.split or collection.default_split
     collection.split(split)
 
@@ -139,7 +145,7 @@ def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: 
     return facts, make_plan(STAGES, chosen, facts, context.work.records(), context.work.root, force)
 
 
-def _begin(context: Context, data: Path, contents: Contents, plan: Plan) -> None:
+def _begin(context: Context, sources: dict[str, str], contents: Contents, plan: Plan) -> None:
     """Note the settings, and forget what was made under others."""
     processes, work = context.runtime.processes, context.work
     processes.wait()  # all have read the records that the first one is about to change
@@ -147,7 +153,7 @@ def _begin(context: Context, data: Path, contents: Contents, plan: Plan) -> None
         for stage in plan.forget:
             work.forget(stage.name, stage.outputs)
         began_with = stored_versions(work.config_file) if work.config_file.exists() else None
-        content = {"data": str(data.resolve()), **to_dict(context.config), "versions": began_with or _versions()}
+        content = {**sources, **to_dict(context.config), "versions": began_with or _versions()}
         write_text(work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         contents.save()
     processes.wait()

@@ -18,6 +18,7 @@ def measure_masks(
     masks: Path,
     data: Path,
     *,
+    tags: Path | None = None,
     split: str | None = None,
     classes: tuple[str, ...] | None = None,
     out: Path | None = None,
@@ -30,6 +31,7 @@ def measure_masks(
     Args:
         masks: Folder of NAME.png, 8 bit: 0 background, class + 1. 255 is not a label here: a mask has to decide.
         data: Collection with ground-truth masks.
+        tags: Table of tags, if it is not in --data under its usual name.
         split: Split to measure; null: all that have ground truth.
         classes: Classes to measure, separated by commas, in the order of their mask values; null: all.
         out: Folder to write metrics.json and metrics.csv to; null: only print.
@@ -41,7 +43,7 @@ def measure_masks(
     Raises:
         InputError: a mask or the ground truth is missing, of another size, or holds an unknown value.
     """
-    collection = open_collection(data, classes)
+    collection = open_collection(data, classes, tags=tags)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
     splits = (split,) if split else collection.evaluation_splits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from affinitynet.config.config_file import read_config, stored_data
+from affinitynet.config.config_file import read_config, stored_data, stored_tags
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.errors import InputError
@@ -27,12 +27,14 @@ class Finished:
         config: the settings they were made with.
         collection: without what was skipped.
         split: name of the split that was trained on.
+        tags: the table of tags, if it is not the collection's own.
     """
 
     folder: WorkFolder
     config: PipelineConfig
     collection: Collection
     split: str
+    tags: str | None = None
 
 
 def open_finished(work: Path | str, data: Path | str | None = None, stage: str = "make-masks") -> Finished:
@@ -49,5 +51,7 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     if record is None or not record.finished:
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
-    collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
-    return Finished(folder, config, collection.without(folder.left_out()), config.split or collection.default_split)
+    tags = stored_tags(folder.config_file)
+    collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error, tags)
+    split = config.split or collection.default_split
+    return Finished(folder, config, collection.without(folder.left_out()), split, tags)

@@ -1,146 +1,161 @@
-"""A plain folder: images anywhere below it, ``tags.csv`` or ``tags.json``, optional masks and splits."""
+"""A plain folder: images anywhere below it, a table of tags, optional masks and splits."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from affinitynet.data.image_files import ImageFiles, find_image_files
-from affinitynet.data.layouts.base import Layout, check_inside, read_lines
-from affinitynet.data.truth import PngMask
+from affinitynet.data.image_files import ImageFiles, PassedOver, find_image_files
+from affinitynet.data.layouts.base import Layout
+from affinitynet.data.layouts.mask_files import MaskFiles, mask_folder
+from affinitynet.data.layouts.names import FileNames, Name, artifact_names
+from affinitynet.data.layouts.tables import TableFile, chosen_tables, find_tables
+from affinitynet.data.layouts.tags import BACKGROUND_NAMES, Entries, Entry, read_entries
+from affinitynet.data.layouts.text import fold, read_text_lines
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import MAX_CLASSES, TaggedImage
 
-FORM = "a folder with tags.csv or tags.json"
-TAG_FILES = ("tags.csv", "tags.json")
-"""The first that exists is read."""
+FORM = "a folder with a table of tags (tags.csv, tags.xlsx, tags.json, labels.csv, metadata.csv ...)"
+
+_UNTAGGED = "untagged"
 
 
 @dataclass(frozen=True)
-class _Tags:
-    """The content of a tag file.
+class _Rows:
+    """What the tables say of the images.
 
     Args:
-        rows: (file and line, image name as written, class names) of every row.
-        columns: class names in the order of a one-hot file's columns, else ``None``.
+        tags: image key -> class names.
+        splits: image key -> the split its rows name.
     """
 
-    rows: list[tuple[str, str, frozenset[str]]]
-    columns: tuple[str, ...] | None = None
-
-
-class _Images:
-    """The image files below a folder, found by the names that people write for them."""
-
-    def __init__(self, files: ImageFiles) -> None:
-        relative = ((path.relative_to(files.root), path) for path in files.images)
-        self.paths = {name.as_posix(): path for name, path in relative if name.parts[0] != "masks"}
-        stems = Counter(_stem(name) for name in self.paths)
-        self.names = {name: _below_images(_stem(name) if stems[_stem(name)] == 1 else name) for name in self.paths}
-        clashes = Counter(self.names.values())
-        self.names = {key: name if clashes[name] == 1 else _stem(key) for key, name in self.names.items()}
-        self._by_name: dict[str, list[str]] = {}
-        for key in self.paths:
-            for written in {key, _stem(key), _below_images(key), _stem(_below_images(key))}:
-                self._by_name.setdefault(written, []).append(key)
-
-    def find(self, written: str, where: str) -> str | None:
-        """Return the key of the image that a name refers to, ``None`` if there is none.
-
-        Raises:
-            InputError: the name leads outside the folder, or it could refer to several images.
-        """
-        check_inside(written, where)
-        written = PurePosixPath(written.replace("\\", "/")).as_posix()
-        found = [written] if written in self.paths else self._by_name.get(written, [])
-        if len(found) > 1:
-            raise InputError(f"{where}: {written!r} may be {' or '.join(found)}; write the name with its extension")
-        return found[0] if found else None
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def _below_images(name: str) -> str:
-    return name.removeprefix("images/")
+    tags: dict[str, frozenset[str]]
+    splits: dict[str, str]
 
 
 def recognise(folder: Path) -> Path | None:
-    """Return the folder if it has a tag file."""
-    return folder if any((folder / name).exists() for name in TAG_FILES) else None
+    """Return the folder if it has a table of tags, or its ``train``, ``valid`` and ``test`` have one each."""
+    return folder if find_tables(folder) else None
 
 
-def read(root: Path, problems: Problems) -> Layout:
-    """Read a folder of images with ``tags.csv`` or ``tags.json``.
+def read(root: Path, problems: Problems, table: Path | None = None) -> Layout:
+    """Read a folder of images with a table of tags.
 
-    Classes are in the order of ``classes.txt`` if it exists, else of the columns of a one-hot file,
-    else alphabetical. Splits are the lists ``splits/NAME.txt``; without a ``train.txt`` among them, the
-    split ``all`` holds every image that has a row. An image whose row has no tag is a negative and
-    belongs to the splits; one without a row is in the split ``untagged`` only.
+    Classes are in the order of ``classes.txt`` if it exists, else of the columns of a one-hot table,
+    else alphabetical. Splits are the lists ``splits/NAME.txt``, else those that a column ``split`` or the tables'
+    folders name; without a ``train`` among them, the split ``all`` holds every image that has a row. An image
+    whose row has no tag is a negative and belongs to the splits; one without a row is in the split ``untagged``
+    only.
+
+    Args:
+        table: the table of tags, wherever it is; by default that in the folder.
 
     Raises:
-        InputError: the tag file or a list is wrong as a whole; or one of its rows, unless ``problems`` records it.
+        InputError: the table or a list is wrong as a whole; or one of its rows, unless ``problems`` records it.
     """
-    path = next(root / name for name in TAG_FILES if (root / name).exists())
-    tags = _read_csv(path, problems) if path.suffix == ".csv" else _read_json(path, problems)
+    tables = [TableFile(table)] if table is not None else chosen_tables(find_tables(root), problems)
+    classes_file = root / "classes.txt"
+    known = _listed_classes(classes_file, problems) if classes_file.is_file() else ()
+    entries = read_entries(tables, known, problems)
     files = find_image_files(root)
-    images = _Images(files)
-    rows = _match(tags, images, path, problems)
-    classes = _class_order(root, path, set().union(*rows.values()), tags.columns)
-    records = {
-        key: TaggedImage(
-            images.names[key],
-            images.paths[key],
-            tuple(sorted(classes.index(name) for name in rows.get(key, ()))),
-            _truth_of(root, key),
-        )
-        for key in images.paths
-    }
-    splits = {
-        listing.stem: tuple(records[key] for key in _read_split(listing, images, rows, path, problems))
-        for listing in sorted((root / "splits").glob("*.txt"))
-    }
-    if "train" not in splits:
-        splits.setdefault("all", tuple(records[key] for key in sorted(rows)))
-    if untagged := tuple(record for key, record in records.items() if key not in rows):
-        splits.setdefault("untagged", untagged)
-    return Layout(classes, splits, "train" if "train" in splits else "all", files.passed_over)
+    keys = {path.relative_to(root).as_posix(): path for path in files.images if _can_be_named(path, root, problems)}
+    masks = MaskFiles(root, *_masks_among(list(keys), root, entries, problems))
+    images = {key: path for key, path in keys.items() if key not in masks.unused}
+    names = FileNames(root, images)
+    rows = _match(entries, names, problems)
+    classes = _class_order(tables[0].path, classes_file, known, rows, entries.columns)
+    records = _records(images, rows, classes, masks, problems)
+    splits = _splits(root, names, records, rows, tables[0].path, problems)
+    default = "train" if "train" in splits else "all"
+    return Layout(classes, splits, default, (*_not_used(files, tables, root), *masks.passed_over()))
 
 
-def _truth_of(root: Path, key: str) -> PngMask | None:
-    """Return ``masks/`` + the image's path as PNG, with or without a leading ``images/``."""
-    candidates = (root / "masks" / f"{_stem(name)}.png" for name in (key, _below_images(key)))
-    return next((PngMask(path) for path in candidates if path.is_file()), None)
+def _can_be_named(path: Path, root: Path, problems: Problems) -> bool:
+    """Return whether an image may have artifacts of its name; if not, that is recorded."""
+    key = path.relative_to(root).as_posix()
+    with problems.noted(key, "image"):
+        if "\\" in key:
+            raise InputError(f"{path}: a backslash in a name is a folder's end on other systems; rename the file")
+        return True
+    return False
 
 
-def _match(tags: _Tags, images: _Images, path: Path, problems: Problems) -> dict[str, frozenset[str]]:
-    """Return image key -> class names of every row of the tag file whose image exists."""
-    rows: dict[str, frozenset[str]] = {}
-    for where, written, names in tags.rows:
-        with problems.noted(written, "row"):
-            key = images.find(written, where)
-            if key is None:
-                raise InputError(f"{where}: no image {written!r} below {path.parent}; fix the row or add the image")
-            if key in rows:
-                raise InputError(f"{where}: {written!r} already has a row; keep one row per image")
-            rows[key] = names
+def _masks_among(keys: list[str], root: Path, entries: Entries, problems: Problems) -> tuple[str | None, list[str]]:
+    """Return the folder of ground-truth masks and the files in it; one whose files have rows holds images."""
+    folder = mask_folder(keys, root)
+    if folder is None:
+        return None, []
+    inside = [key for key in keys if key.startswith(f"{folder}/")]
+    named = [row for row in entries.rows if f"{fold(folder)}/" in fold(row.written.replace("\\", "/"))]
+    found = FileNames(root, inside).match([_name(row) for row in named], Problems("skip"))
+    if any(key is not None for key in found):
+        example = next(row.written for row, key in zip(named, found, strict=True) if key is not None)
+        problems.taken(f"folders called {folder} that hold images and no ground truth, for rows name them", example)
+        return None, []
+    return folder, inside
+
+
+def _name(row: Entry) -> Name:
+    return Name(row.written, row.where, row.base)
+
+
+def _match(entries: Entries, names: FileNames, problems: Problems) -> _Rows:
+    """Return what is said of every image; rows of one image are put together unless they contradict each other."""
+    rows = _Rows({}, {})
+    matched = names.match([_name(row) for row in entries.rows], problems)
+    unknown = {key for row, key in zip(entries.rows, matched, strict=True) if row.tags is None and key is not None}
+    for row, key in zip(entries.rows, matched, strict=True):
+        if key is None or key in unknown:
+            continue
+        with problems.noted(row.written, "row"):
+            _add(rows, row, key, frozenset(row.tags or ()), problems)
     return rows
 
 
-def _class_order(root: Path, path: Path, tagged: set[str], columns: tuple[str, ...] | None) -> tuple[str, ...]:
+def _add(rows: _Rows, row: Entry, key: str, tags: frozenset[str], problems: Problems) -> None:
+    before = rows.tags.get(key)
+    if before is None:
+        rows.tags[key] = tags
+    elif before == tags or (tags and not row.one_hot and tags <= before):
+        problems.taken("rows that repeat one before, which is enough", row.written)
+    elif before and tags and not row.one_hot:
+        problems.taken(
+            "further rows of an image, whose tags are put together", f"{row.written} is {_said(before, tags)}"
+        )
+        rows.tags[key] = before | tags
+    else:
+        raise InputError(
+            f"{row.where}: {row.written!r} already has a row, which says {' and '.join(sorted(before)) or 'no tag'} "
+            f"and not {' and '.join(sorted(tags)) or 'no tag'}; keep the right one"
+        )
+    if row.split is not None and rows.splits.setdefault(key, row.split) != row.split:
+        raise InputError(f"{row.where}: {row.written!r} is already in split {rows.splits[key]!r}; keep it in one")
+
+
+def _said(before: frozenset[str], tags: frozenset[str]) -> str:
+    return " and ".join(sorted(before | tags))
+
+
+def _listed_classes(listing: Path, problems: Problems) -> tuple[str, ...]:
+    """Return the classes of ``classes.txt``; a first line for the background stands for no class."""
+    names = [line for line in read_text_lines(listing, problems) if line]
+    if names and fold(names[0]) in BACKGROUND_NAMES:
+        problems.taken("names for the background at the head of classes.txt, which is no class", names.pop(0))
+    if wrong := [name for name in names if fold(name) in BACKGROUND_NAMES]:
+        raise InputError(f"{listing}: {wrong[0]!r} is not a class, every mask has it as value 0; remove the line")
+    if len({fold(name) for name in names}) < len(names):
+        raise InputError(f"{listing}: names a class twice; keep one line per class")
+    return tuple(names)
+
+
+def _class_order(
+    path: Path, listing: Path, known: tuple[str, ...], rows: _Rows, columns: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    tagged: set[str] = set().union(*rows.tags.values())
     if not tagged:
         raise InputError(f"{path}: no image has any tag; tag some of them")
-    listing = root / "classes.txt"
-    if listing.exists():
-        classes = tuple(line.strip() for line in read_lines(listing) if line.strip())
-        if len(set(classes)) < len(classes):
-            raise InputError(f"{listing}: names a class twice; keep one line per class")
-    else:
-        classes = columns or tuple(sorted(tagged))
+    classes = known or columns or tuple(sorted(tagged))
     if missing := sorted(tagged - set(classes)):
         raise InputError(f"{path}: tag {missing[0]!r} is not in {listing}; add it there or fix the tag")
     if len(classes) > MAX_CLASSES:
@@ -148,77 +163,68 @@ def _class_order(root: Path, path: Path, tagged: set[str], columns: tuple[str, .
     return classes
 
 
-def _read_split(path: Path, images: _Images, rows: dict, tag_file: Path, problems: Problems) -> list[str]:
+def _records(
+    images: Mapping[str, Path], rows: _Rows, classes: tuple[str, ...], masks: MaskFiles, problems: Problems
+) -> dict[str, TaggedImage]:
+    names = artifact_names(list(images), problems)
+    truth = masks.assign(list(images), problems)
+    numbers = {name: number for number, name in enumerate(classes)}
+    return {
+        key: TaggedImage(
+            names[key], path, tuple(sorted(numbers[name] for name in rows.tags.get(key, ()))), truth.get(key)
+        )
+        for key, path in images.items()
+    }
+
+
+def _splits(
+    root: Path, names: FileNames, records: Mapping[str, TaggedImage], rows: _Rows, table: Path, problems: Problems
+) -> dict[str, tuple[TaggedImage, ...]]:
+    """Return the splits of the lists, else those of the rows."""
+    lists = sorted(path for path in (root / "splits").glob("*") if path.suffix.lower() == ".txt")
+    splits = {
+        path.stem: tuple(records[key] for key in _read_split(path, names, rows, table, problems)) for path in lists
+    }
+    if rows.splits and lists:
+        problems.warn(f"{table.name} names splits too, but the lists in splits/ count; remove one of both")
+    elif rows.splits:
+        members: dict[str, list[TaggedImage]] = {}
+        for key in sorted(rows.splits):
+            members.setdefault(rows.splits[key], []).append(records[key])
+        splits = {name: tuple(members[name]) for name in sorted(members)}
+    if "train" not in splits:
+        splits.setdefault("all", tuple(records[key] for key in sorted(rows.tags)))
+    elif not lists and (without := [key for key in rows.tags if key not in rows.splits]):
+        problems.warn(f"{len(without)} images with tags are in no split, for example {without[0]}; name theirs")
+    if untagged := tuple(record for key, record in records.items() if key not in rows.tags):
+        splits.setdefault(_UNTAGGED, untagged)
+    return splits
+
+
+def _read_split(path: Path, names: FileNames, rows: _Rows, table: Path, problems: Problems) -> list[str]:
     """Return the image keys of a split file, which has one file name per line."""
-    keys = []
-    for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
-        if not line:
+    lines = [
+        Name(line, f"{path}:{number}") for number, line in enumerate(read_text_lines(path, problems), start=1) if line
+    ]
+    keys: dict[str, None] = {}
+    for line, key in zip(lines, names.match(lines, problems), strict=True):
+        if key is None:
             continue
-        where = f"{path}:{number}"
-        with problems.noted(line, "row"):
-            key = images.find(line, where)
-            if key is None:
-                raise InputError(f"{where}: no image {line!r} below {tag_file.parent}; fix or remove the line")
-            if key not in rows:
-                raise InputError(f"{where}: {line!r} has no row in {tag_file.name}; add one (tags may be empty)")
-            keys.append(key)
-    return list(dict.fromkeys(keys))
+        with problems.noted(line.written, "row"):
+            if key not in rows.tags:
+                raise InputError(
+                    f"{line.where}: {line.written!r} has no row with tags in {table.name}; "
+                    "add it (a blank cell says that none of the classes is in the image), or remove the line"
+                )
+            if key in keys:
+                problems.taken("lines that repeat one before in a list", f"{path.name} has {line.written} twice")
+            keys[key] = None
+    return list(keys)
 
 
-def _read_csv(path: Path, problems: Problems) -> _Tags:
-    """Read ``file,tags`` with tags separated by ``;``, or ``file`` and one 0/1 column per class."""
-    lines = read_lines(path)
-    header = lines[0] if lines else ""
-    delimiter = next((d for d in (",", "\t", ";") if d in header), ",")
-    try:
-        table = list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: not a readable table ({error}); save it as CSV again") from None
-    columns = [name.strip() for name in table[0]] if table else []
-    if len(columns) < 2 or columns[0].lower() not in ("file", "filename", "image"):
-        raise InputError(f"{path}:1: the header is {header!r}; write file,tags or file and one column per class")
-    if len(set(columns)) < len(columns) or not all(columns):
-        raise InputError(f"{path}:1: the header has an empty or repeated column; name each once")
-    one_hot = [c.lower() for c in columns[1:]] != ["tags"]
-    rows = []
-    for number, cells in enumerate(table[1:], start=2):
-        where = f"{path}:{number}"
-        if not any(cell.strip() for cell in cells):
-            continue
-        with problems.noted(cells[0].strip(), "row"):
-            if len(cells) != len(columns):
-                raise InputError(f"{where}: {len(cells)} cells under {len(columns)} columns; fix the row")
-            names = _one_hot(columns, cells, where) if one_hot else _split_tags(cells[1])
-            rows.append((where, cells[0].strip(), names))
-    return _Tags(rows, tuple(columns[1:]) if one_hot else None)
-
-
-def _split_tags(cell: str) -> frozenset[str]:
-    return frozenset(tag.strip() for tag in cell.split(";") if tag.strip())
-
-
-def _one_hot(columns: list[str], cells: list[str], where: str) -> frozenset[str]:
-    names = set()
-    for column, cell in zip(columns[1:], cells[1:], strict=True):
-        if cell.strip() not in ("0", "1"):
-            raise InputError(
-                f"{where}: column {column!r} contains {cell!r}; use one 0/1 column per class, or the header file,tags"
-            )
-        if cell.strip() == "1":
-            names.add(column)
-    return frozenset(names)
-
-
-def _read_json(path: Path, problems: Problems) -> _Tags:
-    """Read ``{"file": ["tag", ...]}``."""
-    try:
-        content = json.loads("\n".join(read_lines(path)))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable JSON ({error}); fix it") from None
-    rows = []
-    for written, names in content.items() if isinstance(content, dict) else [("", None)]:
-        with problems.noted(written, "row"):
-            if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-                raise InputError(f'{path}: {written!r} is not a list of tags; write {{"photo.jpg": ["cat", "dog"]}}')
-            rows.append((str(path), written, frozenset(name.strip() for name in names)))
-    return _Tags(rows)
+def _not_used(files: ImageFiles, tables: Sequence[TableFile], root: Path) -> tuple[PassedOver, ...]:
+    """Return the files that are not used as images, without those that describe the collection."""
+    described = {table.path for table in tables} | {root / "classes.txt"}
+    return tuple(
+        passed for passed in files.passed_over if passed.path not in described and passed.path.parent != root / "splits"
+    )

@@ -54,12 +54,12 @@ def tune_masks(
     present = Setting(walk.beta, walk.steps, config.masks.alpha)
     walks = list(dict.fromkeys([(walk.beta, walk.steps), *product(betas or (walk.beta,), steps or (walk.steps,))]))
     settings = [Setting(*pair, alpha) for pair in walks for alpha in walk.alphas]
-    context = open_context(source, finished.folder, config, runtime)
+    context = open_context(source, finished.folder, config, runtime, finished.tags)
     matrices = dict(zip(settings, confusion_matrices(context, records, settings), strict=True))
     found = {setting: miou(matrices[setting]) for setting in settings}
     best = max(settings, key=lambda setting: found[setting])
     better, gain = resampled_gains(matrices[best], matrices[present], config.seed)
     if best != present or config.masks.threshold is not None:
         stages = ("random-walk", "make-masks", "evaluate")
-        run_stages(source, work, best.applied_to(config), stages, runtime, force=True)
+        run_stages(source, work, best.applied_to(config), stages, runtime, force=True, tags=finished.tags)
     return Tuning(split, len(records), found, present, best, better, gain)
