@@ -23,7 +23,10 @@ def test_good_files_are_read(known):
 
 @pytest.mark.parametrize(
     "name",
-    ["images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays", "weights"],
+    [
+        *("images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays"),
+        *("weights", "tables", "JSON tables", "tags.xlsx", "sheet1", "sharedStrings", "workbook"),
+    ],
 )
 def test_damaged_files_are_read_or_refused(name):
     found = fuzz(name, INPUTS, seed=1)

@@ -121,14 +121,15 @@ class TestWorkbook(FolderSuite):
     def write(self, root, world):
         super().write(root, world)
         book = Workbook()
-        book.active.append(["File", "Tags"])
+        sheet = book.worksheets[0]
+        sheet.append(["File", "Tags"])
         for name, tags in world.tags.items():
-            book.active.append([f"{name}.png", ";".join(tags)])
+            sheet.append([f"{name}.png", ";".join(tags)])
         book.save(root / "tags.xlsx")
 
     def rewrite(self, root, change):
         book = load_workbook(root / "tags.xlsx")
-        change(book.active)
+        change(book.worksheets[0])
         book.save(root / "tags.xlsx")
 
     def add_row(self, root, name):

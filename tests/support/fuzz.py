@@ -7,6 +7,7 @@ changed, cut, doubled or replaced by numbers and words that break things.
 """
 
 import argparse
+import io
 import json
 import multiprocessing
 import random
@@ -14,12 +15,14 @@ import resource
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from openpyxl import Workbook
 
 from affinitynet.config.config_file import read_config, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
@@ -109,6 +112,73 @@ def annotations() -> list[bytes]:
     return [f"<?xml version='1.0'?>\n<annotation><size><width>9</width></size>{inner}</annotation>\n".encode()]
 
 
+def tables() -> list[bytes]:
+    """Tables in every form: delimiters, class columns, a row a tag, lists in cells, UTF-16."""
+    rows = ["a.png,cat", 'b.png,"cat, dog"', "C.PNG,cat|dog", "./d.png,\"['cat', 'dog']\"", "x/e.jpg,dog", "f,"]
+    columns = ["a.png,1,0", "b.png,0,1", "c.png,1,1", "d.png,0,0"]
+    return [
+        "\n".join(["file,tags", *rows]).encode(),
+        "\r\n".join(["sep=;", ",file,tags", *rows]).replace(",", ";").encode(),
+        "\n".join(["file,cat,dog", *columns]).encode(),
+        "\n".join(["file,cat,dog", *columns]).replace("1", "x").replace("0", "").encode(),
+        "\n".join(["ImageID,LabelName,Confidence,split", "a,cat,1,train", "a,dog,0,train", "b,dog,1,val"]).encode(),
+        "\n".join(["image,label", *rows]).encode("utf-16"),
+    ]
+
+
+def json_tables() -> list[bytes]:
+    """Label Studio's two forms, records, and JSON lines."""
+    result = [{"value": {"choices": ["cat"]}, "type": "choices"}]
+    forms = [
+        [
+            {"image": "/data/upload/1/3f2a91bc-a.png", "choice": {"choices": ["cat", "dog"]}},
+            {"image": "b", "choice": "cat"},
+        ],
+        [{"data": {"image": f"{name}.png"}, "annotations": [{"result": result}]} for name in "abc"],
+        [{"file": "a.png", "cat": 1, "dog": 0}, {"file": "b.png", "cat": 0, "dog": True}],
+    ]
+    lines = "\n".join(json.dumps({"file_name": f"{name}.png", "labels": ["cat"]}) for name in "abc")
+    return [*(json.dumps(form).encode() for form in forms), lines.encode()]
+
+
+def workbook() -> bytes:
+    """Return a workbook as Excel writes it, with its texts in a file of their own."""
+    book, file = Workbook(), io.BytesIO()
+    texts = ["file", "tags", "a.png", "cat", "b.png", "cat;dog", "c.png", ""]
+    book.save(file)
+    cells = "".join(
+        f'<c r="{"AB"[number % 2]}{number // 2 + 1}" t="s"><v>{number}</v></c>{"</row><row>" * (number % 2)}'
+        for number in range(len(texts))
+    )
+    main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    sheet = f"<worksheet {main}><sheetData><row>{cells}</row></sheetData></worksheet>"
+    strings = f"<sst {main}>{''.join(f'<si><t>{text}</t></si>' for text in texts)}</sst>"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    (types,) = of_workbook(file.getvalue(), "[Content_Types].xml")
+    types = types.replace(
+        b"</Types>", f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'.encode()
+    )
+    made = repacked(file.getvalue(), "xl/worksheets/sheet1.xml", sheet.encode())
+    packed = io.BytesIO(repacked(made, "[Content_Types].xml", types))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("xl/sharedStrings.xml", strings)
+    return packed.getvalue()
+
+
+def repacked(book: bytes, name: str, content: bytes) -> bytes:
+    """Return a workbook with another content of one of its files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(file, "w") as new:
+        for item in old.namelist():
+            new.writestr(item, content if item == name else old.read(item))
+    return file.getvalue()
+
+
+def of_workbook(book: bytes, name: str) -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        return [archive.read(name)]
+
+
 class Reader:
     """What reads one kind of file.
 
@@ -144,11 +214,41 @@ def readers(folder: Path) -> dict[str, Reader]:
     def of(target: Path) -> list[bytes]:
         return [target.read_bytes()]
 
+    def named(path: Path) -> object:
+        return open_collection(table, on_error="skip", tags=path)
+
+    book = workbook()
+
+    def inside(name: str) -> Reader:
+        """Return the reader of a file inside a workbook."""
+        sheets = folder / Path(name).stem
+        good_folder(sheets)
+        (sheets / "tags.csv").unlink()
+
+        def read(path: Path) -> object:
+            (sheets / "tags.xlsx").write_bytes(repacked(book, name, path.read_bytes()))
+            return open_collection(sheets, on_error="skip")
+
+        return Reader(Path(name).stem, of_workbook(book, name), folder / f"inside {Path(name).name}", read)
+
     lists = voc / "ImageSets" / "Segmentation"
     found = [
         Reader("images", pictures(), folder / "image.png", load_image),
         Reader("masks", masks(), folder / "mask.png", lambda path: load_mask(path, (16, 24))),
         Reader("tags.csv", of(table / "tags.csv"), table / "tags.csv", dataset(table)),
+        Reader(
+            "tables", tables(), table / "tables.csv", lambda path: open_collection(table, on_error="skip", tags=path)
+        ),
+        Reader(
+            "JSON tables",
+            json_tables(),
+            table / "j.json",
+            lambda path: open_collection(table, on_error="skip", tags=path),
+        ),
+        Reader("tags.xlsx", [book], table / "t.xlsx", lambda path: open_collection(table, on_error="skip", tags=path)),
+        inside("xl/worksheets/sheet1.xml"),
+        inside("xl/sharedStrings.xml"),
+        inside("xl/workbook.xml"),
         Reader("splits", of(table / "splits" / "train.txt"), table / "splits" / "train.txt", dataset(table)),
         Reader("tags.json", of(tree / "tags.json"), tree / "tags.json", dataset(tree)),
         Reader("annotations", annotations(), voc / "Annotations" / "2007_1.xml", dataset(voc)),

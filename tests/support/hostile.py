@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from openpyxl import Workbook
 from PIL import Image
 
 from affinitynet.cli import main
@@ -115,8 +117,31 @@ def text(name: str, content: str | bytes) -> Callable[[Path], object]:
     def spoil(root: Path) -> None:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        if name == "tags.json":
+        if name in ("tags.json", "tags.xlsx"):
             (root / "tags.csv").unlink()
+
+    return spoil
+
+
+def workbook(*rows: list[str]) -> bytes:
+    book, file = Workbook(), io.BytesIO()
+    for row in (["file", "tags"], ["a.png", "cat"], ["b.png", "dog"], *rows):
+        book.worksheets[0].append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+def sheet(old: bytes, new: bytes) -> Callable[[Path], object]:
+    """Put a workbook in the place of the table, with something in its worksheet replaced."""
+
+    def spoil(root: Path) -> None:
+        made = io.BytesIO()
+        before = zipfile.ZipFile(io.BytesIO(workbook()))
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as after:
+            for name in before.namelist():
+                content = before.read(name)
+                after.writestr(name, content.replace(old, new) if "worksheets" in name else content)
+        text("tags.xlsx", made.getvalue())(root)
 
     return spoil
 
@@ -269,6 +294,17 @@ CASES = [
         "tags: byte order mark, CR LF, quotes",
         text("tags.csv", '\ufefffile,tags\r\n"a.png","cat"\r\n"b.png","dog"\r\n'),
         READ,
+    ),
+    Case("tags.xlsx: an absent image", text("tags.xlsx", workbook(["absent.png", "cat"])), GOES_ON, "tags.xlsx:4"),
+    Case("tags.xlsx: cut off", text("tags.xlsx", workbook()[:-900]), STOPS, "not a readable workbook"),
+    Case("tags.xlsx: CSV of that name", text("tags.xlsx", "file,tags\na.png,cat\n"), STOPS, "not an .xlsx workbook"),
+    Case("tags.xlsx: a bomb", sheet(b"</sheetData>", b"</sheetData>" + b" " * 2**27), STOPS, "unpacks to"),
+    Case("tags.xlsx: a row far away", sheet(b'<row r="3"', b'<row r="99999999999"'), STOPS, "has no end"),
+    Case(
+        "tags.xlsx: a billion laughs",
+        sheet(b"<worksheet", f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]><worksheet'.encode()),
+        STOPS,
+        "not a readable workbook",
     ),
     Case("tags.json: cut off", text("tags.json", '{"a.png": ["cat"'), STOPS, "not readable JSON"),
     Case("tags.json: nested a hundred thousand deep", text("tags.json", "[" * 100_000), STOPS, "not readable JSON"),

@@ -109,7 +109,7 @@ def open_context(
     Raises:
         InputError: the collection is not as it should be, or has no such split.
     """
-    collection = open_collection(data, config.classes, config.on_error, tags)
+    collection = open_collection(data, config.classes, config.on_error, tags=tags)
     split = config.split or collection.default_split
     collection.split(split)
 

@@ -52,6 +52,7 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
     tags = stored_tags(folder.config_file)
-    collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error, tags)
+    source = data or stored_data(folder.config_file) or ""
+    collection = open_collection(source, config.classes, config.on_error, tags=tags)
     split = config.split or collection.default_split
     return Finished(folder, config, collection.without(folder.left_out()), split, tags)

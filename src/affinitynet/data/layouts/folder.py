@@ -59,7 +59,8 @@ def read(root: Path, problems: Problems, table: Path | None = None) -> Layout:
     known = _listed_classes(classes_file, problems) if classes_file.is_file() else ()
     entries = read_entries(tables, known, problems)
     files = find_image_files(root)
-    keys = {path.relative_to(root).as_posix(): path for path in files.images if _can_be_named(path, root, problems)}
+    keys = {path.relative_to(root).as_posix(): path for path in files.images}
+    keys = {key: path for key, path in keys.items() if _can_be_named(key, path, problems)}
     masks = MaskFiles(root, *_masks_among(list(keys), root, entries, problems))
     images = {key: path for key, path in keys.items() if key not in masks.unused}
     names = FileNames(root, images)
@@ -71,13 +72,12 @@ def read(root: Path, problems: Problems, table: Path | None = None) -> Layout:
     return Layout(classes, splits, default, (*_not_used(files, tables, root), *masks.passed_over()))
 
 
-def _can_be_named(path: Path, root: Path, problems: Problems) -> bool:
+def _can_be_named(key: str, path: Path, problems: Problems) -> bool:
     """Return whether an image may have artifacts of its name; if not, that is recorded."""
-    key = path.relative_to(root).as_posix()
-    with problems.noted(key, "image"):
-        if "\\" in key:
-            raise InputError(f"{path}: a backslash in a name is a folder's end on other systems; rename the file")
+    if "\\" not in key:
         return True
+    with problems.noted(key, "image"):
+        raise InputError(f"{path}: a backslash in a name is a folder's end on other systems; rename the file")
     return False
 
 

@@ -83,6 +83,8 @@ class MaskFiles:
 
         What was taken tolerantly and the masks that belong to no image are said.
         """
+        if not self.unused:
+            return {}
         found = {image: key for image in images if (key := self._exact(image)) is not None}
         for key in found.values():
             self.unused.pop(key, None)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -55,7 +55,11 @@ class _Found:
 
 def stem(name: str) -> str:
     """Return a path without the last extension."""
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return posixpath.splitext(name)[0]
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
 
 
 def below_images(name: str) -> str:
@@ -83,6 +87,7 @@ class FileNames:
         self.root = root
         self.keys = dict.fromkeys(keys)
         self._roots = tuple(dict.fromkeys((root.absolute().as_posix(), root.resolve().as_posix())))
+        self._own_name = fold(root.absolute().name)
         self._exact: dict[str, list[str]] = {}
         self._folded: dict[str, list[str]] = {}
         self._by_file: dict[str, list[str]] = {}
@@ -137,12 +142,11 @@ class FileNames:
 
     def _find(self, name: Name) -> _Found:
         written = name.written.replace("\\", "/")
-        exact = written if written in self.keys else None
-        if exact is None and not name.base and not written.startswith("/"):
-            hits = self._exact.get(PurePosixPath(written).as_posix(), [])
-            exact = self._only(hits, name) if hits else None
-        if exact is not None:
-            return _Found(exact)
+        for exact in dict.fromkeys((posixpath.join(name.base, written), written)):
+            if exact in self.keys:
+                return _Found(exact)
+            if hits := self._exact.get(posixpath.normpath(exact) if "/" in exact else exact):
+                return _Found(self._only(hits, name))
         candidates = list(self._candidates(written, name.base))
         for look_up in (self._exactly, self._tolerantly, self._other_suffix):
             for text, rule, loose in candidates:
@@ -158,21 +162,23 @@ class FileNames:
 
     def _candidates(self, written: str, base: str) -> Iterator[tuple[str, str | None, bool]]:
         """Return (path below the folder, rule, loose) of every way to read a name, the likeliest first."""
-        if base:
-            yield posixpath.normpath(posixpath.join(base, written)), None, False
-        plain = PurePosixPath(written).as_posix()
-        yield plain, None, False
-        forms = [(written, "names")]
+        for plain in dict.fromkeys((posixpath.join(base, written), written)):
+            if "../" not in plain:
+                yield posixpath.normpath(plain), None, False
+        forms: list[tuple[str, str | None]] = [(written, None)]
         if "%" in written:
             forms.insert(0, (unquote(written), "names with URL escapes such as %20"))
+        if "?" in written and _SCHEME.match(written) and not _LOCAL_FILES.match(written):
+            forms.insert(0, (unquote(written.partition("?")[0]), "names that are URLs"))
         for text, rule in forms:
             relative = posixpath.normpath(text.strip())
-            if rule != "names":
+            if rule is not None and "../" not in text:
                 yield relative, rule, False
             if _LOCAL_FILES.match(text):
                 yield _LOCAL_FILES.sub("", text).lstrip("/"), "names as Label Studio serves local files", False
             file = posixpath.basename(relative)
             if "/upload/" in text and _UPLOAD.match(file):
+                yield file, "names that Label Studio gives to uploads", False
                 yield _UPLOAD.sub("", file), "names that Label Studio gives to uploads", True
             for root in self._roots:
                 if text.removeprefix("file://").startswith(f"{root}/"):
@@ -182,7 +188,7 @@ class FileNames:
                 if inside.startswith(f"{self._roots[0]}/"):
                     yield inside[len(self._roots[0]) + 1 :], "paths that leave the folder and return", False
             first, _, rest = relative.partition("/")
-            if rest and fold(first) == fold(self.root.absolute().name):
+            if rest and fold(first) == self._own_name:
                 yield rest, "names that begin with the folder's own name", False
 
     def _exactly(self, text: str, name: Name) -> _Found | None:
@@ -205,7 +211,7 @@ class FileNames:
         return _Found(self._only(hits, name), "names with other blanks or invisible characters")
 
     def _other_suffix(self, text: str, name: Name) -> _Found | None:
-        if PurePosixPath(text).suffix.lower() not in EXTENSIONS:
+        if _suffix(text) not in EXTENSIONS:
             return None
         hits = list(dict.fromkeys(self._folded.get(fold(stem(text)), [])))
         return _Found(self._only(hits, name), "names with another suffix than the file", loose=True) if hits else None
@@ -217,19 +223,21 @@ class FileNames:
         """
         for text, _, _ in candidates:
             path = _SCHEME.sub("", text).lstrip("/")
-            file, folder = posixpath.basename(path), posixpath.dirname(path)
-            elsewhere = text.startswith("/") or _SCHEME.match(text)
-            if not file or ".." in path.split("/") or (folder and fold(folder) in self._folders):
-                continue
+            file, elsewhere = posixpath.basename(path), text.startswith("/") or _SCHEME.match(text)
             hits = self._by_file.get(fold(file), [])
             tail = [key for key in hits if _shares_tail(key, path)]
-            if not hits or (elsewhere and PurePosixPath(file).suffix.lower() not in EXTENSIONS):
+            if not hits or ".." in path.split("/") or (not tail and self._has_folder_of(path)):
                 continue
-            if elsewhere and text.startswith("/") and _exists(text):
+            if elsewhere and (_suffix(file) not in EXTENSIONS or _exists(text)):
                 continue
             rule = "names in other folders, found by their last parts" if tail else "names found by the file name alone"
             return _Found(self._only(tail or hits, name), rule, loose=True)
         return None
+
+    def _has_folder_of(self, path: str) -> bool:
+        """Return whether the folder that a path names, or its end, is one of the collection."""
+        parts = fold(posixpath.dirname(path)).split("/")
+        return parts != [""] and any("/".join(parts[start:]) in self._folders for start in range(len(parts)))
 
     def _only(self, hits: Sequence[str], name: Name) -> str:
         different = list(dict.fromkeys(hits))
