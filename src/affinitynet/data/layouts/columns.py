@@ -119,14 +119,17 @@ def find_columns(table: Table, problems: Problems) -> Columns:
     tags = _tag_columns(used, values)
     classes = () if tags else _class_columns(used, values)
     if not tags and not classes:
-        raise InputError(hint)
+        tags = _only_column(used, values)
+        if not tags:
+            raise InputError(hint)
+        problems.taken("columns that hold the tags, for there is no other", table.header[tags[0]])
     ignored = [table.header[n] for n in used if n not in (*tags, *classes, confidence)]
     if ignored:
         problems.taken("columns that are ignored", ", ".join(header or "one without a name" for header in ignored))
     held = set().union(*(values[number] for number in classes)) if classes else set()
     blank = not held & (NO | MINUS)
-    if classes and not held <= {"0", "1"}:
-        words = ", ".join(sorted(held & (YES | NO | MINUS))[:6])
+    if other := held & (YES | NO | MINUS) - {"0", "1"}:
+        words = ", ".join(sorted(other)[:6])
         problems.taken("tables with other words than 1 and 0 in the class columns", f"{table.path.name} has {words}")
     return Columns(file, tags, classes, split, confidence if tags else None, blank, not held & NO)
 
@@ -180,6 +183,12 @@ def _class_columns(used: dict[int, str], values: dict[int, set[str]]) -> tuple[i
     return tuple(n for n, value in candidates.items() if value & words or (not value and not explicit))
 
 
+def _only_column(used: dict[int, str], values: dict[int, set[str]]) -> tuple[int, ...]:
+    """Return the column that is left besides that of the files, if it is one and something is written in it."""
+    left = [n for n, name in used.items() if name not in OTHER_COLUMNS and not _UNNAMED.fullmatch(name) and values[n]]
+    return tuple(left) if len(left) == 1 else ()
+
+
 def is_yes(cell: object, columns: Columns, where: str, header: str) -> bool:
     """Return whether a cell of a class column says that the class is there.
 
@@ -194,5 +203,5 @@ def is_yes(cell: object, columns: Columns, where: str, header: str) -> bool:
     meaning = " (beside cells with 0 it is neither yes nor no)" if text in MINUS or not text else ""
     raise InputError(
         f"{where}: column {header!r} contains {cell_text(cell)[:60]!r}{meaning}; "
-        "use one 0/1 column per class, or the header file,tags"
+        "use one 0/1 column per class, or the header file,tags, and remove columns that are no classes"
     )

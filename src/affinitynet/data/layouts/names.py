@@ -91,6 +91,7 @@ class FileNames:
         self._exact: dict[str, list[str]] = {}
         self._folded: dict[str, list[str]] = {}
         self._by_file: dict[str, list[str]] = {}
+        self._by_number: dict[int, list[str]] = {}
         self._folders: set[str] = set()
         for key in self.keys:
             for form in {key, stem(key), below_images(key), stem(below_images(key))}:
@@ -99,6 +100,8 @@ class FileNames:
             self._by_file.setdefault(fold(posixpath.basename(key)), []).append(key)
             self._by_file.setdefault(fold(posixpath.basename(stem(key))), []).append(key)
             self._folders.add(fold(posixpath.dirname(key)))
+            if (number := _number(posixpath.basename(key))) is not None:
+                self._by_number.setdefault(number, []).append(key)
         self._suggested = 0
 
     def match(self, names: Sequence[Name], problems: Problems) -> list[str | None]:
@@ -148,7 +151,7 @@ class FileNames:
             if hits := self._exact.get(posixpath.normpath(exact) if "/" in exact else exact):
                 return _Found(self._only(hits, name))
         candidates = list(self._candidates(written, name.base))
-        for look_up in (self._exactly, self._tolerantly, self._other_suffix):
+        for look_up in (self._exactly, self._tolerantly, self._other_suffix, self._without_zeros):
             for text, rule, loose in candidates:
                 if (match := look_up(text, name)) is not None:
                     return _Found(match.key, match.rule or rule, match.loose or loose)
@@ -216,6 +219,12 @@ class FileNames:
         hits = list(dict.fromkeys(self._folded.get(fold(stem(text)), [])))
         return _Found(self._only(hits, name), "names with another suffix than the file", loose=True) if hits else None
 
+    def _without_zeros(self, text: str, name: Name) -> _Found | None:
+        """Find 0012.jpg by 12: spreadsheets take such names for numbers."""
+        number = _number(text)
+        hits = [] if number is None else self._by_number.get(number, [])
+        return _Found(self._only(hits, name), "numbers without their leading zeros", loose=True) if hits else None
+
     def _by_file_name(self, candidates: Iterable[tuple[str, str | None, bool]], name: Name) -> _Found | None:
         """Find a name whose folders are not those of the file, as after a move: its last parts decide.
 
@@ -258,6 +267,12 @@ class FileNames:
         start = [name for name in likely if name[:2] == file[:2]] or list(likely)
         near = get_close_matches(file, start[:_COMPARED], n=1, cutoff=0.7)
         return f" (did you mean {likely[near[0]]!r}?)" if near else ""
+
+
+def _number(file: str) -> int | None:
+    """Return the number that a file is called, with or without extension, or ``None``."""
+    text = stem(file)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _forms(key: str) -> tuple[str, ...]:
