@@ -12,6 +12,7 @@ from affinitynet.data.image_files import PassedOver
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
+from affinitynet.data.white_masks import white_mask
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -31,6 +32,7 @@ class Collection:
         left_out: rows that could not be used.
         remarks: what was read tolerantly, and what looks wrong.
         passed_over: files below the folder that were not used as images.
+        layout: what a folder of its layout is.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Collection:
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[Remark, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    layout: str = ""
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
@@ -98,11 +101,13 @@ class Collection:
         values = self.mask_values[stored]
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
-            raise InputError(
-                f"{record.truth}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
-                "(0 is background, class + 1, 255 ignore); fix the mask"
-            )
+            raise InputError(f"{record.truth}: contains value {unknown[0]}, but {self._numbering()}; fix the mask")
         return values
+
+    def _numbering(self) -> str:
+        if self.mask_values[IGNORE] != IGNORE:
+            return "the other masks hold 0 and 255 only, where 255 is the class"
+        return f"there are {len(self.classes)} classes (0 is background, class + 1, 255 ignore)"
 
 
 def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
@@ -124,20 +129,27 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
         raise InputError(f"--data {folder}: no such folder; pass the folder that contains your images")
     problems = Problems(on_error)
     try:
-        layout = _read_layout(folder, problems)
+        form, layout = _read_layout(folder, problems)
     except InputError as error:
         if problems.found:  # the skipped rows may be the real reason
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
-    collection = _choose(folder, layout, chosen)
-    return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
+    collection = _with_white_masks(_choose(folder, layout, chosen), layout)
+    return replace(
+        collection,
+        left_out=tuple(problems.found),
+        remarks=(*collection.remarks, *problems.remarks),
+        passed_over=layout.passed_over,
+        layout=form,
+    )
 
 
-def _read_layout(folder: Path, problems: Problems) -> Layout:
+def _read_layout(folder: Path, problems: Problems) -> tuple[str, Layout]:
+    """Return what a folder of the layout is, and what it describes."""
     for layout in LAYOUTS.values():
         if root := layout.recognise(folder):
-            return layout.read(root, problems)
+            return layout.FORM, layout.read(root, problems)
     forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
     raise InputError(f"--data {folder}: neither {forms}; write tags.csv with the columns file,tags")
 
@@ -160,6 +172,19 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
 
     splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
     return Collection(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+
+
+def _with_white_masks(collection: Collection, layout: Layout) -> Collection:
+    """Take 255 for the only class if that is how its masks are painted: black and white."""
+    if len(layout.classes) != 1:
+        return collection
+    white = white_mask(record for records in collection.splits.values() for record in records)
+    if white is None:
+        return collection
+    values = collection.mask_values.copy()
+    values[IGNORE], values[1] = 1, IGNORE  # a mask with both is an error: never both meanings
+    text = f"masks of 0 and 255 only: 255 is the class {collection.classes[0]!r}, not 'ignore' (e.g. {white.name})"
+    return replace(collection, mask_values=values, remarks=(*collection.remarks, Remark("taken", text)))
 
 
 def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:

@@ -1,0 +1,111 @@
+"""Names of classes that were probably not meant: look-alikes, several tags in one, words for "nothing"."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import combinations
+
+LIKE = 0.8  # share of the letters in common, of names that may be one misspelt
+RARE = 5
+"""A misspelling occurs in at most a fifth of the images that the right spelling occurs in."""
+
+SURE_SEPARATORS = re.compile(r"[,;|\n\r\t]")
+SEPARATORS = re.compile(r"[,;|\n\r\t/+&]|\s(?:and|und|et|y)\s")
+
+NOTHING = frozenset(
+    (
+        *("0", "-", "--", "?", "background", "backgrounds", "bg", "_background_", "__background__", "__ignore__"),
+        *("ignore", "void", "nan", "none", "null", "nil", "n/a", "na", "#n/a", "no_label", "nolabel", "unlabelled"),
+        *("unlabeled", "unlabel", "untagged", "unknown", "undefined", "empty", "blank", "nothing", "negative"),
+        *("negatives", "false", "true"),
+    )
+)
+ABSENCE = frozenset(("normal", "healthy", "clean", "good", "ok", "intact", "unaffected"))
+"""Words for images without any of the other classes."""
+
+
+def look_alikes(images: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of class names that may be one class, the more frequent first.
+
+    Names that differ in case, accents' composition, blanks and punctuation, or as singular and plural; and rare names
+    that are spelt almost like a frequent one. Numbered names (``grade 1``, ``grade 2``) are different classes.
+
+    Args:
+        images: class name -> number of its images.
+
+    Example:
+        >>> list(look_alikes({"dog": 80, "dogs": 60, "screw": 90, "screv": 2, "cow": 50, "cat": 1}))
+        [('dog', 'dogs'), ('screw', 'screv')]
+    """
+    keys = {name: _plain(name) for name in images}
+    for pair in combinations(images, 2):
+        common, rare = sorted(pair, key=lambda name: -images[name])
+        one, other = keys[common], keys[rare]
+        if (
+            one == other
+            or _singular(one) == _singular(other)
+            or (0 < images[rare] * RARE <= images[common] and _misspelt(one, other))
+        ):
+            yield common, rare
+
+
+def _plain(name: str) -> str:
+    """Return the letters and digits of a name, without case, and its signs where it has neither."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(letter for letter in folded if letter.isalnum() or unicodedata.combining(letter)) or folded
+
+
+def _singular(name: str) -> str:
+    for plural, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
+        if name.endswith(plural):
+            return name.removesuffix(plural) + singular
+    return name.removesuffix("s") if len(name) > 3 and not name.endswith("ss") else name
+
+
+def _misspelt(one: str, other: str) -> bool:
+    if len(one) < 4 or abs(len(one) - len(other)) > 1 or one[0] != other[0]:
+        return False
+    if re.sub(r"\D", "", one) != re.sub(r"\D", "", other):
+        return False
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    return matcher.quick_ratio() >= LIKE and matcher.ratio() >= LIKE
+
+
+def joined(names: Sequence[str]) -> list[str]:
+    """Return the class names that look like several tags in one.
+
+    Example:
+        >>> joined(["cat", "dog", "cat/dog", "cat, owl", "salt and pepper", "24/7"])
+        ['cat/dog', 'cat, owl']
+    """
+    known = {_plain(name) for name in names}
+    return [
+        name
+        for name in names
+        if len(parts := [part for part in SEPARATORS.split(name) if part.strip()]) > 1
+        and (SURE_SEPARATORS.search(name) or any(_plain(part) in known for part in parts))
+    ]
+
+
+def names_nothing(name: str) -> bool:
+    """Tell whether a class is called like the absence of all classes.
+
+    Example:
+        >>> names_nothing("NaN"), names_nothing("__background__"), names_nothing("banana")
+        (True, True, False)
+    """
+    written = name.strip().casefold()
+    return written in NOTHING or written.replace(" ", "_") in NOTHING
+
+
+def names_absence(name: str) -> bool:
+    """Tell whether a class is called like a state without any of the other classes.
+
+    Example:
+        >>> names_absence("Healthy"), names_absence("rust")
+        (True, False)
+    """
+    return name.strip().casefold() in ABSENCE
