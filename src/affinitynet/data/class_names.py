@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
 from itertools import combinations
 
-LIKE = 0.8  # share of the letters in common, of names that may be one misspelt
 RARE = 5
 """A misspelling occurs in at most a fifth of the images that the right spelling occurs in."""
+
+SHORTEST = 5
+"""Letters below which a letter more or less is another word."""
 
 SURE_SEPARATORS = re.compile(r"[,;|\n\r\t]")
 SEPARATORS = re.compile(r"[,;|\n\r\t/+&]|\s(?:and|und|et|y)\s")
@@ -44,11 +45,9 @@ def look_alikes(images: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     for pair in combinations(images, 2):
         common, rare = sorted(pair, key=lambda name: -images[name])
         one, other = keys[common], keys[rare]
-        if (
-            one == other
-            or _singular(one) == _singular(other)
-            or (0 < images[rare] * RARE <= images[common] and _misspelt(one, other))
-        ):
+        if _marks(common) != _marks(rare):
+            continue
+        if _singular(one) == _singular(other) or (0 < images[rare] * RARE <= images[common] and _misspelt(one, other)):
             yield common, rare
 
 
@@ -66,12 +65,18 @@ def _singular(name: str) -> str:
 
 
 def _misspelt(one: str, other: str) -> bool:
-    if len(one) < 4 or abs(len(one) - len(other)) > 1 or one[0] != other[0]:
+    """Tell whether two names differ by a slip: a letter too many, too few, another one or two swapped."""
+    if len(one) < SHORTEST or abs(len(one) - len(other)) > 1 or one[0] != other[0]:
         return False
-    if re.sub(r"\D", "", one) != re.sub(r"\D", "", other):
-        return False
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
-    return matcher.quick_ratio() >= LIKE and matcher.ratio() >= LIKE
+    start = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(other))
+    left, right = one[start:], other[start:]
+    swapped = left[:2] == right[:2][::-1] and left[2:] == right[2:]
+    return left[1:] == right[1:] or left[1:] == right or left == right[1:] or swapped
+
+
+def _marks(name: str) -> list[str]:
+    """Return what numbers a class: digits, and letters that stand alone (``type_a``)."""
+    return re.findall(r"\d+|(?<![^\W_])[^\W\d_](?![^\W_])", name.casefold())
 
 
 def joined(names: Sequence[str]) -> list[str]:

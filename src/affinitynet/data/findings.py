@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ def _names(facts: CollectionFacts) -> Iterator[Finding]:
     if several:
         yield Finding(f"looks like several tags in one: {_quoted(several)}; separate tags by ;")
     alike = [
-        f"{common!r} ({images[common]}) and {rare!r} ({images[rare]})"
+        f"{_seen(common, rare)} ({images[common]:,}) and {_seen(rare, common)} ({images[rare]:,})"
         for common, rare in look_alikes({name: number for name, number in images.items() if name not in several})
     ]
     if alike:
@@ -200,6 +201,11 @@ _CHECKS: tuple[Callable[[CollectionFacts], Iterator[Finding]], ...] = (
     _masks,
     _images,
 )
+
+
+def _seen(name: str, other: str) -> str:
+    """Return a name in quotes, in escapes where it looks like the other one."""
+    return ascii(name) if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other) else repr(name)
 
 
 def _quoted(names: Sequence[str]) -> str:

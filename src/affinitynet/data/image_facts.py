@@ -63,11 +63,16 @@ def image_facts(path: Path, image: np.ndarray, mask: np.ndarray | None) -> Image
     """
     height, width = image.shape[:2]
     sample = np.ascontiguousarray(image[:: 1 + height // SAMPLED, :: 1 + width // SAMPLED])
-    spread = sample.reshape(-1, 3).max(axis=0) - sample.reshape(-1, 3).min(axis=0)
+    flat = all(map(_has_one_colour, (sample[::8, ::8], sample)))  # nearly always the few pixels say no
     digest = hashlib.blake2b(f"{height} {width}".encode(), digest_size=16)
     digest.update(sample.data)
     labels = None if mask is None else _counts(mask)
-    return ImageFacts(image_kind(path), (width, height), bool(spread.max() <= FLAT), digest.digest(), labels)
+    return ImageFacts(image_kind(path), (width, height), flat, digest.digest(), labels)
+
+
+def _has_one_colour(image: np.ndarray) -> bool:
+    pixels = image.reshape(-1, 3)
+    return bool((pixels.max(axis=0) - pixels.min(axis=0)).max() <= FLAT)
 
 
 def _counts(mask: np.ndarray) -> tuple[tuple[int, int], ...]:

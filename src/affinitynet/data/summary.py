@@ -132,8 +132,8 @@ def _negatives(facts: CollectionFacts) -> str:
     text = f"{facts.negatives:,} of {count(total, 'training image')} {_verb(facts.negatives)} no tag at all"
     if len(learnt) < 2:
         return text
-    common = max(learnt, key=lambda each: each.images)
-    return f"{text}; {total - common.images:,} or more lack a given class (fewest: {common.name})"
+    fewest = min(total - each.images for each in learnt)
+    return f"{text}; each class is absent from {fewest:,} or more"
 
 
 def _verb(number: int) -> str:
