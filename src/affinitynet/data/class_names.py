@@ -45,23 +45,26 @@ def look_alikes(images: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     for pair in combinations(images, 2):
         common, rare = sorted(pair, key=lambda name: -images[name])
         one, other = keys[common], keys[rare]
-        if _marks(common) != _marks(rare):
+        if _marks(_visible(common)) != _marks(_visible(rare)):
             continue
-        if _singular(one) == _singular(other) or (0 < images[rare] * RARE <= images[common] and _misspelt(one, other)):
+        alike = one == other or _is_plural(one, other) or _is_plural(other, one)
+        if alike or (0 < images[rare] * RARE <= images[common] and _misspelt(one, other)):
             yield common, rare
+
+
+def _visible(name: str) -> str:
+    """Return a name in its composed form, without characters that are not seen."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
 
 
 def _plain(name: str) -> str:
     """Return the letters and digits of a name, without case, and its signs where it has neither."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    folded = unicodedata.normalize("NFKC", _visible(name).casefold())
     return "".join(letter for letter in folded if letter.isalnum() or unicodedata.combining(letter)) or folded
 
 
-def _singular(name: str) -> str:
-    for plural, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
-        if name.endswith(plural):
-            return name.removesuffix(plural) + singular
-    return name.removesuffix("s") if len(name) > 3 and not name.endswith("ss") else name
+def _is_plural(many: str, one: str) -> bool:
+    return many in (f"{one}s", f"{one}es") or (one.endswith("y") and many == f"{one[:-1]}ies")
 
 
 def _misspelt(one: str, other: str) -> bool:

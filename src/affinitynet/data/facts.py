@@ -218,6 +218,8 @@ def write_facts(path: Path, facts: CollectionFacts) -> None:
 
 
 def _record(cls: type[Record], content: Any) -> Record:
+    if not isinstance(content, dict):
+        raise TypeError(f"{content!r} is not a {cls.__name__}")
     hints = get_type_hints(cls)
     return cls(**{name: _value(hints[name], content[name]) for name in hints if name in content})
 

@@ -75,7 +75,8 @@ def _everywhere(facts: CollectionFacts) -> Iterator[Finding]:
         what = "it has nothing to compare with and its maps mean nothing"
         cure = "add images without it, with an empty tags cell"
         yield Finding(f"cannot be learnt: every training image has {_quoted(everywhere)}: {what}; {cure}", True)
-    nearly = [f"{found.name} ({total - found.images})" for found in facts.classes if 0 < total - found.images < FEW]
+    lacking = {found.name: total - found.images for found in facts.classes if found.images >= FEW}
+    nearly = [f"{name} ({number})" for name, number in lacking.items() if 0 < number < FEW]
     if nearly:
         yield Finding(f"too few training images without the class, below {FEW}: {listed(nearly)}; add some")
 
@@ -197,9 +198,9 @@ _CHECKS: tuple[Callable[[CollectionFacts], Iterator[Finding]], ...] = (
     _everywhere,
     _inseparable,
     _names,
-    _rare,
-    _masks,
     _images,
+    _masks,
+    _rare,
 )
 
 

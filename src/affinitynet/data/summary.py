@@ -101,7 +101,7 @@ def summarise(facts: CollectionFacts) -> Summary:
 
 
 def _images(facts: CollectionFacts) -> str:
-    kinds = [kind if number == facts.images else f"{number:,} {kind}" for kind, number in facts.kinds.items()]
+    kinds = [kind if number == facts.images else f"{kind} ({number:,})" for kind, number in facts.kinds.items()]
     sizes = facts.sizes
     (least, middle, most) = (
         f"{width:,} x {height:,}" for width, height in (sizes.smallest, sizes.median, sizes.largest)
@@ -119,7 +119,7 @@ def _classes(facts: CollectionFacts) -> str:
     texts = []
     for number, each in enumerate(shown):
         images = count(each.images, "image") if number == 0 else f"{each.images:,}"
-        texts.append(f"{each.name} ({images}{': too few to learn well' if each.images < FEW else ''})")
+        texts.append(f"{each.name} ({images}{': too few' if each.images < FEW else ''})")
     if len(shown) < len(found):
         texts.insert(-1, f"{len(found) - len(shown):,} more")
     without = f"; {total - len(found):,} without an image" if len(found) < total else ""

@@ -62,7 +62,7 @@ def survey(
         passed_over=_grouped(
             (passed.reason, _below(collection.root, passed.path)) for passed in collection.passed_over
         ),
-        skipped=_grouped((left.part, left.reason) for left in left_out),
+        skipped=_grouped((left.part, left.name) for left in left_out),
         remarks=collection.remarks,
     )
 

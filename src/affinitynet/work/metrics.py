@@ -141,7 +141,7 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
     write_text(path.with_suffix(".csv"), table.getvalue())
 
 
-NAMED = 8
+NAMED = 5
 """Classes that a remark names."""
 
 
