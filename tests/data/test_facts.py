@@ -160,9 +160,10 @@ def test_keys_of_other_versions(root, tmp_path):
     assert (found.pairs, found.classes[0], found.classes[1:]) == ((), ClassFacts("cat"), facts.classes[1:])
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "[1]", '{"images": "many"}', '{"classes": [1]}', '{"classes": [{}]}', '{"kinds": 3}']
-)
+DAMAGED = ["", "[]", "[1]", '{"images": "many"}', '{"classes": [1]}', '{"classes": [{}]}', '{"kinds": 3}']
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, '{"sizes": {"smallest": [1]}}', '{"splits": "train"}'])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "collection.json").write_text(content)
     with pytest.raises(InputError, match=r"collection\.json"):

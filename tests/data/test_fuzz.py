@@ -21,10 +21,21 @@ def test_good_files_are_read(known):
             reader.read(reader.target)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays", "weights"],
-)
+FILES = [
+    "images",
+    "masks",
+    "tags.csv",
+    "splits",
+    "tags.json",
+    "annotations",
+    "VOC lists",
+    "configs",
+    "arrays",
+    "weights",
+]
+
+
+@pytest.mark.parametrize("name", [*FILES, "weights", "collection.json"])
 def test_damaged_files_are_read_or_refused(name):
     found = fuzz(name, INPUTS, seed=1)
     assert found["crashes"] == []

@@ -64,13 +64,13 @@ def test_the_lines_say_what_a_layman_asks():
     assert lines == [
         "What was understood of data:",
         "  layout    a folder with tags.csv",
-        "  images    250 read: 8-bit RGB JPEG (240), 16-bit gray TIFF (10); 320 x 240 to 1,024 x 768 pixels, the",
-        "            median 640 x 480",
+        "  images    250 read: 8-bit RGB JPEG (240), 16-bit gray TIFF (10); 320 x 240 to 1,024 x 768 pixels,",
+        "            the median 640 x 480",
         "  classes   2: cat (120 images), dog (80)",
         "  negatives 20 of 200 training images have no tag at all; each class is absent from 80 or more",
         "  together  most often cat and dog (30)",
         "  splits    train 200 (trained on); val 50 (measured, all with masks)",
-        "  masks     50, of their pixels: background 88 %, cat 4.4 %, dog 7.9 %, 255 (ignored) 0.0088 %",
+        "  masks     50, of their pixels: background 88%, cat 4.4%, dog 7.9%, 255 (ignored) 0.0088%",
     ]
 
 
@@ -207,3 +207,12 @@ def test_serious_matters_come_first():
 
 def test_an_empty_record_of_another_version_can_be_shown():
     assert summarise(CollectionFacts()).lines()
+
+
+def test_names_of_others_cannot_steer_a_terminal():
+    odd = "cat\x1b[31m\n\u200b\udcff"
+    facts = replace(FINE, folder=odd, classes=(replace(FINE.classes[0], name=odd), FINE.classes[1]), flat=Cases(1, odd))
+    lines = [line.text for line in summarise(facts).lines()]
+    assert all(line.isprintable() for line in lines)
+    assert "cat\\x1b[31m\\n\\u200b\\udcff (120 images)" in "".join(lines)
+    assert any("has almost one colour" in line for line in lines)

@@ -103,7 +103,9 @@ def _show_stages(_: dict, values: Namespace) -> int:
 def _show_understood(folder: WorkFolder) -> None:
     """Print what was understood of the collection."""
     facts = read_facts(folder.collection_file)
-    if facts is not None:
+    if facts is None:
+        print(f"{folder.collection_file} is no longer there; name a new --work to have the collection described again")
+    else:
         show_summary(summarise(facts), Progress(console=Console()))
 
 

@@ -229,7 +229,10 @@ def _value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _record(hint, value)  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], item) for item in value)
+        kinds = get_args(hint)
+        if not isinstance(value, list | tuple) or (kinds[-1] is not Ellipsis and len(value) != len(kinds)):
+            raise TypeError(f"{value!r} is not a list as long as it should be")
+        return tuple(_value(kinds[0], item) for item in value)
     if get_origin(hint) is dict:
         return {str(key): _value(get_args(hint)[1], item) for key, item in value.items()}
     if hint is float and isinstance(value, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def _everywhere(facts: CollectionFacts) -> Iterator[Finding]:
 
 
 def _inseparable(facts: CollectionFacts) -> Iterator[Finding]:
-    images = {found.name: found.images for found in facts.classes}
+    images = Counter({found.name: found.images for found in facts.classes})
     partners: dict[str, list[str]] = {}
     part_of: dict[str, str] = {}
     for pair in facts.pairs:

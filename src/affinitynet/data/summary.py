@@ -97,7 +97,19 @@ def summarise(facts: CollectionFacts) -> Summary:
         ("skipped", _skipped(facts.skipped)),
         ("taken", "; ".join(remark.text for remark in facts.remarks if remark.kind == "taken")),
     )
-    return Summary(f"What was understood of {facts.folder}:", tuple(fact for fact in shown if fact[1]), findings(facts))
+    return Summary(
+        _printable(f"What was understood of {facts.folder}:"),
+        tuple((label, _printable(text)) for label, text in shown if text),
+        tuple(Finding(_printable(finding.text), finding.serious) for finding in findings(facts)),
+    )
+
+
+def _printable(text: str) -> str:
+    """Return a text with escapes for line breaks, terminal codes and characters that are not seen.
+
+    Names of classes and files are other people's.
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _images(facts: CollectionFacts) -> str:
@@ -173,7 +185,7 @@ def _masks(facts: CollectionFacts) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def _passed_over(groups: Sequence[Cases]) -> str:
@@ -187,4 +199,4 @@ def _skipped(groups: Sequence[Cases]) -> str:
 
 def serious(facts: CollectionFacts) -> Iterator[str]:
     """Yield what makes a class impossible to learn, a line each."""
-    return (finding.text for finding in findings(facts) if finding.serious)
+    return (finding.text for finding in summarise(facts).findings if finding.serious)
