@@ -176,7 +176,7 @@ def test_what_was_read_tolerantly_and_not_used_is_said():
     )
     text = "\n".join(line.text for line in summarise(facts).lines())
     assert "  taken     3 names that differ in case: a.jpg is a.JPG" in text
-    assert "  not used  12 files not an image (.txt), e.g. b/x.txt, 1 file empty, e.g. y" in text
+    assert "  not used  not an image (.txt): 12 files (e.g. b/x.txt); empty: 1 file (e.g. y)" in text
     assert "  skipped   2 images (e.g. torn), 1 row (e.g. x); the reasons are in left_out.csv" in text
 
 

@@ -12,7 +12,7 @@ from affinitynet.data.image_files import PassedOver
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
-from affinitynet.data.white_masks import white_mask
+from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -129,27 +129,20 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
         raise InputError(f"--data {folder}: no such folder; pass the folder that contains your images")
     problems = Problems(on_error)
     try:
-        form, layout = _read_layout(folder, problems)
+        layout = _read_layout(folder, problems)
     except InputError as error:
         if problems.found:  # the skipped rows may be the real reason
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
-    collection = _with_white_masks(_choose(folder, layout, chosen), layout)
-    return replace(
-        collection,
-        left_out=tuple(problems.found),
-        remarks=(*collection.remarks, *problems.remarks),
-        passed_over=layout.passed_over,
-        layout=form,
-    )
+    collection = _with_white_masks(_choose(folder, layout, chosen), layout, problems)
+    return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
 
 
-def _read_layout(folder: Path, problems: Problems) -> tuple[str, Layout]:
-    """Return what a folder of the layout is, and what it describes."""
+def _read_layout(folder: Path, problems: Problems) -> Layout:
     for layout in LAYOUTS.values():
         if root := layout.recognise(folder):
-            return layout.FORM, layout.read(root, problems)
+            return replace(layout.read(root, problems), form=layout.FORM)
     forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
     raise InputError(f"--data {folder}: neither {forms}; write tags.csv with the columns file,tags")
 
@@ -171,20 +164,23 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
         return replace(record, tags=tuple(sorted(numbers[tag] for tag in record.tags if tag in numbers)))
 
     splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
-    return Collection(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+    measured = _evaluation_splits(splits)
+    return Collection(root, chosen, splits, mask_values, layout.default_split, measured, layout=layout.form)
 
 
-def _with_white_masks(collection: Collection, layout: Layout) -> Collection:
+def _with_white_masks(collection: Collection, layout: Layout, problems: Problems) -> Collection:
     """Take 255 for the only class if that is how its masks are painted: black and white."""
     if len(layout.classes) != 1:
         return collection
-    white = white_mask(record for records in collection.splits.values() for record in records)
-    if white is None:
+    white = white_masks(record for records in collection.splits.values() for record in records)
+    if not white:
         return collection
     values = collection.mask_values.copy()
     values[IGNORE], values[1] = 1, IGNORE  # a mask with both is an error: never both meanings
-    text = f"masks of 0 and 255 only: 255 is the class {collection.classes[0]!r}, not 'ignore' (e.g. {white.name})"
-    return replace(collection, mask_values=values, remarks=(*collection.remarks, Remark("taken", text)))
+    rule = f"masks are painted with 0 and 255: 255 is the class {collection.classes[0]!r} in them, not 'ignore'"
+    for mask in white:
+        problems.taken(rule, mask.name)
+    return replace(collection, mask_values=values)
 
 
 def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from affinitynet.data.facts import Cases, CollectionFacts, SplitFacts
-from affinitynet.data.findings import FEW, Finding, count, findings, listed
+from affinitynet.data.findings import FEW, LISTED, Finding, count, findings, listed
 
 WIDTH, HEIGHT = 100, 24
 """Columns and lines of a summary, unless more are asked for."""
@@ -189,7 +189,8 @@ def _percent(share: float) -> str:
 
 
 def _passed_over(groups: Sequence[Cases]) -> str:
-    return listed([f"{count(group.count, 'file')} {group.reason}, e.g. {group.example}" for group in groups])
+    texts = [f"{group.reason}: {count(group.count, 'file')} (e.g. {group.example})" for group in groups[:LISTED]]
+    return "; ".join([*texts, *([f"{len(groups) - LISTED} kinds more"] if len(groups) > LISTED else [])])
 
 
 def _skipped(groups: Sequence[Cases]) -> str:

@@ -19,14 +19,18 @@ from affinitynet.data.facts import (
     SplitFacts,
 )
 from affinitynet.data.image_facts import ImageFacts
-from affinitynet.errors import LeftOut
+from affinitynet.errors import LeftOut, Remark
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 
 SMALL, LARGE = 64, 4096  # pixels of a side
 
 
 def survey(
-    collection: Collection, split: str, images: Mapping[str, ImageFacts], left_out: Sequence[LeftOut] = ()
+    collection: Collection,
+    split: str,
+    images: Mapping[str, ImageFacts],
+    left_out: Sequence[LeftOut] = (),
+    remarks: Sequence[Remark] = (),
 ) -> CollectionFacts:
     """Return what is known of a collection.
 
@@ -35,6 +39,7 @@ def survey(
         split: name of the split that is trained on.
         images: artifact name -> what the image is like, of each image that was read.
         left_out: what cannot be used.
+        remarks: what was read tolerantly and what looks wrong, besides that of the collection.
     """
     read = [record for record in collection.targets(split) if record.name in images]
     training = collection.split(split)
@@ -63,7 +68,7 @@ def survey(
             (passed.reason, _below(collection.root, passed.path)) for passed in collection.passed_over
         ),
         skipped=_grouped((left.part, left.name) for left in left_out),
-        remarks=collection.remarks,
+        remarks=(*collection.remarks, *remarks),
     )
 
 

@@ -16,8 +16,8 @@ LOOKED_AT = 64
 """Masks, about, that are read before 255 is taken for the class: each of an image that has it."""
 
 
-def white_mask(images: Iterable[TaggedImage]) -> Path | None:
-    """Return a mask in which 255 must be the class and not "ignore", if that is how a one-class collection is painted.
+def white_masks(images: Iterable[TaggedImage]) -> tuple[Path, ...]:
+    """Return the masks of a one-class collection if 255 must be the class in them and not "ignore"; else nothing.
 
     It is if masks of images that are tagged with the class, spread over the collection, hold 0 and 255 and nothing
     else. The first mask with another value, as a rule the first of all, ends the search.
@@ -25,15 +25,14 @@ def white_mask(images: Iterable[TaggedImage]) -> Path | None:
     Args:
         images: of a collection with one class.
     """
-    masked = list({record.name: record for record in images if record.tags and record.truth is not None}.values())
-    white = None
-    for record in masked[:: 1 + len(masked) // LOOKED_AT]:
-        values = _values(record)
-        if values - {BACKGROUND, IGNORE}:
-            return None
-        if IGNORE in values and record.truth is not None:
-            white = white or record.truth.file
-    return white
+    masked = list({record.name: record for record in images if record.truth is not None}.values())
+    tagged = [record for record in masked if record.tags]
+    found: set[int] = set()
+    for record in tagged[:: 1 + len(tagged) // LOOKED_AT]:
+        found |= _values(record)
+        if found - {BACKGROUND, IGNORE}:
+            return ()
+    return tuple(record.truth.file for record in masked if record.truth) if IGNORE in found else ()
 
 
 def _values(record: TaggedImage) -> set[int]:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 from affinitynet.data.image_files import ImageFiles, find_image_files
 from affinitynet.data.layouts.base import Layout, check_inside, read_lines
-from affinitynet.data.layouts.stray_masks import warn_of_stray_masks
 from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import MAX_CLASSES, TaggedImage
@@ -109,14 +108,7 @@ def read(root: Path, problems: Problems) -> Layout:
         splits.setdefault("all", tuple(records[key] for key in sorted(rows)))
     if untagged := tuple(record for key, record in records.items() if key not in rows):
         splits.setdefault("untagged", untagged)
-    unused = tuple(passed for passed in files.passed_over if not _is_read(root, passed.path))
-    warn_of_stray_masks(root, files.images, records.values(), problems)
-    return Layout(classes, splits, "train" if "train" in splits else "all", unused)
-
-
-def _is_read(root: Path, path: Path) -> bool:
-    """Tell whether a file that is not an image describes the collection."""
-    return path.parent == root / "splits" or (path.parent == root and path.name in (*TAG_FILES, "classes.txt"))
+    return Layout(classes, splits, "train" if "train" in splits else "all", files.passed_over)
 
 
 def _truth_of(root: Path, key: str) -> PngMask | None:

@@ -45,7 +45,7 @@ def check_data(context: Context) -> None:
         context.runtime.progress.say(f"check-data: {len(left_out)} skipped, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
     usable = context.unchecked.without(left_out)
-    write_facts(context.work.collection_file, survey(usable, context.split, facts, left_out))
+    write_facts(context.work.collection_file, survey(usable, context.split, facts, left_out, problems.remarks))
 
 
 def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
