@@ -25,7 +25,7 @@ def test_good_files_are_read(known):
     "name",
     [
         *("images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays"),
-        *("weights", "tables", "JSON tables", "tags.xlsx", "sheet1", "sharedStrings", "workbook"),
+        *("weights", "tables", "JSON tables", "tags.xlsx", "sheet1", "sharedStrings", "workbook", "collection.json"),
     ],
 )
 def test_damaged_files_are_read_or_refused(name):

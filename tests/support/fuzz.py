@@ -27,8 +27,20 @@ from openpyxl import Workbook
 from affinitynet.config.config_file import read_config, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import open_collection
+from affinitynet.data.facts import (
+    Cases,
+    ClassFacts,
+    CollectionFacts,
+    ImageSizes,
+    MaskFacts,
+    Pair,
+    SplitFacts,
+    read_facts,
+    write_facts,
+)
 from affinitynet.data.images import load_image, load_mask
-from affinitynet.errors import InputError, LeftOut
+from affinitynet.data.summary import summarise
+from affinitynet.errors import InputError, LeftOut, Remark
 from affinitynet.files import load_arrays, save_arrays
 from affinitynet.models.weights.files import read_weight_file
 from affinitynet.work.folder import WorkFolder, save_left_out
@@ -194,6 +206,30 @@ class Reader:
         self.name, self.seeds, self.target, self.read = name, seeds, target, read
 
 
+def facts() -> CollectionFacts:
+    """Return what might be known of a collection."""
+    return CollectionFacts(
+        folder="data",
+        split="train",
+        splits=(SplitFacts("train", 9, 3, trained=True, shared=9), SplitFacts("val", 3, 3, measured=True)),
+        classes=(ClassFacts("cat", 9, 1, 2, 300, 0.5), ClassFacts("dog", 5)),
+        images=12,
+        training_images=9,
+        pairs=(Pair("cat", "dog", 5),),
+        kinds={"8-bit RGB JPEG": 12},
+        sizes=ImageSizes((3, 4), (30, 40), (300, 5000), small=Cases(1, "a")),
+        masks=MaskFacts(6, 100, 20, missing=Cases(1, "a (cat)")),
+        passed_over=(Cases(1, "a.txt", "not an image (.txt)"),),
+        remarks=(Remark("taken", "something"), Remark("warning", "something else")),
+    )
+
+
+def described(path: Path) -> object:
+    """Read what is known of a collection, and say it."""
+    found = read_facts(path)
+    return found and summarise(found).lines()
+
+
 def readers(folder: Path) -> dict[str, Reader]:
     """Return every reader, each with a folder of its own to work in."""
     table, tree, voc = (folder / name for name in ("table", "tree", "voc"))
@@ -206,6 +242,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     tiny_voc(voc)
     work = WorkFolder(folder / "work")
     save_left_out(work.left_out_file, [LeftOut("a", "image", 'some "reason"'), LeftOut("b", "row", "another")])
+    write_facts(work.collection_file, facts())
     config = json.dumps(to_dict(PipelineConfig())).encode()
 
     def dataset(root: Path) -> Read:
@@ -262,6 +299,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("settings", [config], folder / "s.yaml", lambda path: read_config(path, PipelineConfig())),
         Reader("arrays", arrays(), folder / "a.npz", load_arrays),
         Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),
+        Reader("collection.json", of(work.collection_file), work.collection_file, described),
         Reader("weights", weights(), folder / "weights.bin", read_weight_file),
     ]
     return {reader.name: reader for reader in found}

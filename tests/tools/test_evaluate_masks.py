@@ -90,3 +90,48 @@ def test_what_is_no_mask_of_this_data_is_refused(world, tmp_path):
         measure_masks(tmp_path / "none", world)
     with pytest.raises(InputError, match="no such split"):
         measure_masks(tmp_path / "masks", world, split="vall")
+
+
+def black_and_white(root, classes):
+    """A collection of these classes whose masks hold 0 and 255, and empty masks for it."""
+    (root / "data" / "masks").mkdir(parents=True)
+    (root / "empty").mkdir()
+    rows = ["file,tags"]
+    for number in range(4):
+        Image.new("RGB", (40, 32), (number, 90, 90)).save(root / "data" / f"{number}.png")
+        rows.append(f"{number}.png,{classes[number % len(classes)]}")
+        truth = np.zeros((32, 40), np.uint8)
+        truth[8:24, 10:30] = 255
+        Image.fromarray(truth).save(root / "data" / "masks" / f"{number}.png")
+        Image.new("L", (40, 32)).save(root / "empty" / f"{number}.png")
+    (root / "data" / "tags.csv").write_text("\n".join(rows))
+    return ["--masks", str(root / "empty"), "--data", str(root / "data")]
+
+
+def test_empty_masks_are_not_perfect_where_the_truth_has_no_class(tmp_path, capsys):
+    assert main(["evaluate-masks", *black_and_white(tmp_path, ("cat", "dog"))]) == 0
+    said = capsys.readouterr().out
+    means = next(line for line in said.splitlines() if "mean; pixel accuracy" in line)
+    assert "100" not in means
+    assert means.count(" - ") == 2
+    assert "all: the ground truth of its 4 images has no pixel of any class" in " ".join(said.split())
+
+
+def test_black_and_white_truth_of_one_class_is_measured_and_said(tmp_path, capsys):
+    assert main(["evaluate-masks", *black_and_white(tmp_path, ("lesion",))]) == 0
+    said = capsys.readouterr()
+    assert "255 is the class 'lesion'" in said.err
+    means = next(line for line in said.out.splitlines() if "mean; pixel accuracy" in line)
+    area = 16 * 20 / (32 * 40)
+    assert f"{100 * (1 - area) / 2:.1f}" in means  # background has an IoU of 1 - area, the lesion of 0
+    assert f"{100 * (1 - area):.1f}" in means
+
+
+def test_classes_without_ground_truth_are_named(world, tmp_path, capsys):
+    noisy_masks(world, tmp_path / "masks")
+    truth = open_collection(world)
+    painted = {int(value) for record in truth.split("val") for value in np.unique(truth.mask(record))}
+    missing = [name for number, name in enumerate(truth.classes, start=1) if number not in painted]
+    assert missing, "the drawn world has a class that its measured images do not show"
+    assert main(["evaluate-masks", "--masks", str(tmp_path / "masks"), "--data", str(world), "--split", "val"]) == 0
+    assert f"val: no ground truth of {', '.join(missing)}" in capsys.readouterr().out

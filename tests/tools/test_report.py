@@ -35,7 +35,7 @@ def test_it_holds_everything_itself(page):
     assert len(found["images"]) == 6
     assert text.count('<script type="text/plain"') == 6
     assert all(0 <= card["iou"] <= 1 and 0 <= card["doubt"] <= 1 for card in found["images"])
-    for word in ("random walk", "train-classifier", "config.yaml", "background", "polyline"):
+    for word in ("random walk", "train-classifier", "config.yaml", "background", "polyline", "What was understood?"):
         assert word in text
 
 
@@ -45,10 +45,19 @@ def test_without_masks_it_sorts_by_doubt_and_odd_names_stay_text(tmp_path):
     assert main(["report", "--work", str(tmp_path / "work"), "--workers", "1"]) == 0
     text = (tmp_path / "work" / "report.html").read_text(encoding="utf-8")
     assert "no ground-truth masks" in text
+    assert "too few training images" in text
+    assert "What was understood?" in text
     assert ODD not in text
     found = cards(text)
     assert ODD in [tag for card in found["images"] for tag in card["tags"]]
     assert all(card["iou"] is None for card in found["images"])
+
+
+def test_the_page_of_a_folder_of_an_earlier_version(finished, tmp_path):
+    work = copied(finished, tmp_path / "work")
+    (work / "collection.json").unlink()
+    assert main(["report", "--work", str(work), "--workers", "1"]) == 0
+    assert "What was understood?" not in (work / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_loss_that_is_no_number_breaks_no_chart():

@@ -21,11 +21,15 @@ from affinitynet.cli.tables import (
     tuning_tables,
     tuning_verdict,
 )
+from affinitynet.data.facts import read_facts
+from affinitynet.data.summary import serious, summarise
 from affinitynet.errors import LeftOut
+from affinitynet.pipeline.run import show_summary
 from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.pipeline.table import commands as stage_commands
+from affinitynet.runtime.progress import Progress
 from affinitynet.work.folder import WorkFolder
-from affinitynet.work.metrics import Metrics, StepMetrics, read_metrics
+from affinitynet.work.metrics import Metrics, StepMetrics, read_metrics, truth_remark
 
 LEFT_OUT_SHOWN = 10
 WIDE = 240
@@ -83,22 +87,52 @@ def _show_stages(_: dict, values: Namespace) -> int:
     metrics = read_metrics(folder.metrics_file)
     if "evaluate" in ran:
         _show_results(folder, metrics)
+    if ran == {"check-data"}:
+        _show_understood(folder)
     if ran == {"evaluate"}:
         for split, steps in metrics.items():
             step, found = list(steps.items())[-1]
             show_table(class_table(f"{step}, {split} ({found.images} images)", found))
-    return show_left_out(folder.left_out(), folder.left_out_file) if "check-data" in ran else 0
+    if "check-data" not in ran:
+        return 0
+    if len(ran) > 1:
+        _warn_again(folder)
+    return show_left_out(folder.left_out(), folder.left_out_file)
+
+
+def _show_understood(folder: WorkFolder) -> None:
+    """Print what was understood of the collection."""
+    facts = read_facts(folder.collection_file)
+    if facts is None:
+        print(f"{folder.collection_file} is no longer there; name a new --work to have the collection described again")
+    else:
+        show_summary(summarise(facts), Progress(console=Console()))
+
+
+def _warn_again(folder: WorkFolder) -> None:
+    """Say at the end of a run, too, what no training could learn."""
+    facts = read_facts(folder.collection_file)
+    for text in serious(facts) if facts is not None else ():
+        print(f"affinitynet: warning: {text}", file=sys.stderr)
 
 
 def _show_results(folder: WorkFolder, metrics: Metrics) -> None:
     """Print the tables and where to look."""
     if metrics:
         show_table(quality_table(metrics))
+        _show_truth_remarks({split: next(iter(steps.values())) for split, steps in metrics.items()})
     else:
         print("no ground-truth masks, so nothing to measure: look at the contact sheet")
     show_table(time_table(folder.records()))
     print(f"masks:         {folder.root / 'masks'}")
     print(f"contact sheet: {folder.root / 'contact_sheet.png'}")
+
+
+def _show_truth_remarks(measured: dict[str, StepMetrics]) -> None:
+    """Say what the ground truth does not cover."""
+    for split, found in measured.items():
+        if remark := truth_remark(split, found):
+            print(remark)
 
 
 def _show_demo(_: dict, values: Namespace) -> int:
@@ -133,6 +167,7 @@ def _show_audit(suspicions: Sequence[Any], values: Namespace, *, top: int = 20) 
 def _show_measured(measured: dict[str, StepMetrics], values: Namespace) -> int:
     for split, found in measured.items():
         show_table(class_table(f"{split} ({found.images} images)", found))
+    _show_truth_remarks(measured)
     if values.out is not None:
         print(f"numbers: {values.out / 'metrics.json'}, metrics.csv")
     return 0

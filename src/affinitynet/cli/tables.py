@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ def quality_table(metrics: Metrics) -> Table:
 
 
 def _cell(found: StepMetrics) -> str:
-    text = _percent(found.miou)
+    text = _percent(found.miou) if found.tells else "-"
     return text if found.threshold is None else f"{text} (at {found.threshold:.2f})"
 
 
@@ -59,7 +60,8 @@ def class_table(title: str, found: StepMetrics) -> Table:
         if _percent(iou) != "-":
             table.add_row(name, *map(_percent, (iou, found.precision[name], found.recall[name])))
     table.add_section()
-    table.add_row("mean; pixel accuracy", _percent(found.miou), "", _percent(found.pixel_accuracy))
+    means = (found.miou, found.pixel_accuracy) if found.tells else (math.nan, math.nan)
+    table.add_row("mean; pixel accuracy", _percent(means[0]), "", _percent(means[1]))
     return table
 
 

@@ -14,6 +14,7 @@ from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import LAYOUTS
 from affinitynet.data.layouts.tables import tables_of_other_names
+from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -33,6 +34,7 @@ class Collection:
         left_out: rows that could not be used.
         remarks: what was read tolerantly, and what looks wrong.
         passed_over: files below the folder that were not used as images.
+        layout: what a folder of its layout is.
     """
 
     root: Path
@@ -44,6 +46,7 @@ class Collection:
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[Remark, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    layout: str = ""
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
@@ -100,11 +103,13 @@ class Collection:
         values = self.mask_values[stored]
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
-            raise InputError(
-                f"{record.truth}: contains value {unknown[0]}, but there are {len(self.classes)} classes "
-                "(0 is background, class + 1, 255 ignore); fix the mask"
-            )
+            raise InputError(f"{record.truth}: contains value {unknown[0]}, but {self._numbering()}; fix the mask")
         return values
+
+    def _numbering(self) -> str:
+        if self.mask_values[IGNORE] != IGNORE:
+            return "the other masks hold 0 and 255 only, where 255 is the class"
+        return f"there are {len(self.classes)} classes (0 is background, class + 1, 255 ignore)"
 
 
 def open_collection(
@@ -139,14 +144,14 @@ def open_collection(
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
-    collection = _choose(folder, layout, chosen)
+    collection = _with_white_masks(_choose(folder, layout, chosen), layout, problems)
     return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
 
 
 def _read_layout(folder: Path, problems: Problems) -> Layout:
     for layout in LAYOUTS.values():
         if root := layout.recognise(folder):
-            return layout.read(root, problems)
+            return replace(layout.read(root, problems), form=layout.FORM)
     forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
     cure = "write tags.csv with the columns file,tags"
     if tables := tables_of_other_names(folder):
@@ -157,7 +162,7 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
 def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
     if not table.is_file():
         raise InputError(f"--tags {table}: no such file; name a table of tags (CSV, .xlsx, JSON)")
-    return plain_folder.read(folder, problems, table)
+    return replace(plain_folder.read(folder, problems, table), form=f"a folder of images with the table {table}")
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
@@ -177,7 +182,23 @@ def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:
         return replace(record, tags=tuple(sorted(numbers[tag] for tag in record.tags if tag in numbers)))
 
     splits = {name: tuple(map(renumber, records)) for name, records in layout.splits.items()}
-    return Collection(root, chosen, splits, mask_values, layout.default_split, _evaluation_splits(splits))
+    measured = _evaluation_splits(splits)
+    return Collection(root, chosen, splits, mask_values, layout.default_split, measured, layout=layout.form)
+
+
+def _with_white_masks(collection: Collection, layout: Layout, problems: Problems) -> Collection:
+    """Take 255 for the only class if that is how its masks are painted: black and white."""
+    if len(layout.classes) != 1:
+        return collection
+    white = white_masks(record for records in collection.splits.values() for record in records)
+    if not white:
+        return collection
+    values = collection.mask_values.copy()
+    values[IGNORE], values[1] = 1, IGNORE  # a mask with both is an error: never both meanings
+    rule = f"masks are painted with 0 and 255: 255 is the class {collection.classes[0]!r} in them, not 'ignore'"
+    for mask in white:
+        problems.taken(rule, mask.name)
+    return replace(collection, mask_values=values)
 
 
 def _evaluation_splits(splits: Mapping[str, tuple[TaggedImage, ...]]) -> tuple[str, ...]:

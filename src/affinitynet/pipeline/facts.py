@@ -33,15 +33,29 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     digests = _digests(context, contents, sorted(paths))
     settings = to_dict(context.config)
 
+    read = {"checked": _reading(context.unchecked)}
+
     def facts(stage: Stage) -> Facts:
         masks = [(split, r.name, digests[r.truth.file]) for split, r in truth[stage] if r.truth]
         return Facts(
             {key: settings[key] for key in stage.settings},
-            _digest((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
+            _digest(
+                [
+                    *((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
+                    *read.get(stage.images, ()),
+                ]
+            ),
             _digest(masks) if stage.truth else "",
         )
 
     return {stage.name: facts(stage) for stage in STAGES}
+
+
+def _reading(collection: Collection) -> list[object]:
+    """Return what ``check-data`` reports besides the images: how the collection was read."""
+    sizes = [(name, len(records)) for name, records in collection.splits.items()]
+    rows = [(left.name, left.reason) for left in collection.left_out]
+    return [collection.layout, sizes, rows, [remark.text for remark in collection.remarks]]
 
 
 def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:

@@ -19,6 +19,8 @@ import yaml
 from affinitynet.config.config_file import stored_versions, to_dict
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import open_collection
+from affinitynet.data.facts import read_facts
+from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
 
 NOTED_VERSIONS = ("affinitynet", "torch", "timm")
+STYLES = {"title": "bold", "fact": "", "warning": "yellow", "serious": "bold red"}
+"""How the lines of a summary look on a terminal."""
 
 
 def run_pipeline(
@@ -93,8 +97,10 @@ def run_stages(
     with folder.locked() if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
         for stage in chosen:
-            _run_stage(context, stage, plan, facts[stage.name])
+            ran = _run_stage(context, stage, plan, facts[stage.name])
             if stage.name == "check-data":
+                if ran and runtime.processes.first:
+                    _say_summary(context, show=len(chosen) > 1)
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
@@ -163,8 +169,27 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in NOTED_VERSIONS}}
 
 
-def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> None:
-    """Run a stage unless it is finished; keep its time even if it is interrupted."""
+def _say_summary(context: Context, show: bool) -> None:
+    """Note what was understood of the collection in the log and, before hours are spent on it, print it."""
+    facts, progress = read_facts(context.work.collection_file), context.runtime.progress
+    if facts is None:
+        return
+    summary = summarise(facts)
+    for line in summary.lines():
+        progress.note(line.text)
+    if show:
+        show_summary(summary, progress)
+
+
+def show_summary(summary: Summary, progress: Progress) -> None:
+    """Print what was understood of a collection so that it fits a screen."""
+    terminal = progress.console.is_terminal
+    for line in summary.lines(min(WIDTH, progress.console.width) if terminal else WIDTH, HEIGHT):
+        progress.show(line.text, STYLES[line.kind])
+
+
+def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> bool:
+    """Run a stage unless it is finished, and tell whether it had to; keep its time even if it is interrupted."""
     work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
     known = work.records().get(stage.name)
     if processes.first and not (known and known.finished):
@@ -172,12 +197,12 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> None
     processes.wait()  # until all know whether there is something to do
     if known and known.finished:
         progress.say(f"{stage.name}: done before")
-        return
+        return False
     if not processes.first:
         if stage.shared:
             stage.run(context)
         processes.wait()
-        return
+        return True
     progress.note(f"{stage.name}: started")
     before = known or StageRecord(plan.fingerprints[stage.name], settings=facts.settings, versions=_versions())
     work.record(stage.name, before)
@@ -192,3 +217,4 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> None
         memory = max(peak_memory(), before.peak_memory_mb or 0)
         work.record(stage.name, replace(before, finished=finished, seconds=seconds, peak_memory_mb=memory))
         progress.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")
+    return True

@@ -50,8 +50,16 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Print a line and append it to the log."""
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.show(message)
         self.note(message)
+
+    def show(self, message: str, style: str = "") -> None:
+        """Print a line only.
+
+        Args:
+            style: Rich's word for colour and weight, for terminals.
+        """
+        self.console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Append a line to the log only."""

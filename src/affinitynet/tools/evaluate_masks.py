@@ -46,10 +46,13 @@ def measure_masks(
     collection = open_collection(data, classes, tags=tags)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
+    runtime = runtime or Runtime(alone=True)
+    for remark in collection.remarks:
+        runtime.progress.say(f"note: {remark.text}")
     splits = (split,) if split else collection.evaluation_splits
     if not splits:
         raise InputError(f"--data {data}: has no ground-truth masks to measure against")
-    found = {name: _measure_split(Path(masks), collection, name, runtime or Runtime(alone=True)) for name in splits}
+    found = {name: _measure_split(Path(masks), collection, name, runtime) for name in splits}
     if out is not None:
         write_metrics(out / "metrics.json", {name: {"masks": measured} for name, measured in found.items()})
     return found

@@ -99,6 +99,11 @@ class WorkFolder:
         return self.root / "left_out.csv"
 
     @property
+    def collection_file(self) -> Path:
+        """What ``check-data`` found the collection to be like."""
+        return self.root / "collection.json"
+
+    @property
     def cams(self) -> Artifacts[ScoreMaps]:
         return Artifacts(self.root, CAMS)
 

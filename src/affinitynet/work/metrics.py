@@ -67,6 +67,22 @@ class StepMetrics:
         )
         return cls(miou, pixel_accuracy(counts), iou, precision, recall, images, matrix.tolist(), threshold)
 
+    @property
+    def without_truth(self) -> tuple[str, ...]:
+        """Names of the classes, background aside, that the ground truth has no pixel of.
+
+        Example:
+            >>> StepMetrics.of(np.array([[3, 1], [0, 0]]), ["cat"], images=2).without_truth
+            ('cat',)
+        """
+        names = list(self.iou)[1:]
+        return tuple(name for name, row in zip(names, self.confusion[1:], strict=True) if not sum(row))
+
+    @property
+    def tells(self) -> bool:
+        """Whether the numbers say anything: without a pixel of any class, empty masks would be perfect."""
+        return len(self.without_truth) < len(self.iou) - 1
+
     def to_json(self) -> dict[str, Any]:
         """Return what ``metrics.json`` says of the step."""
         content = asdict(self)
@@ -123,6 +139,30 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
                 shares = (found.iou[name], found.precision[name], found.recall[name])
                 writer.writerow([split, step, name, *map(_digits, shares), ""])
     write_text(path.with_suffix(".csv"), table.getvalue())
+
+
+NAMED = 5
+"""Classes that a remark names."""
+
+
+def truth_remark(split: str, found: StepMetrics) -> str:
+    """Say which classes a split has no ground truth of; an empty string if it has some of each.
+
+    Example:
+        >>> found = StepMetrics.of(np.array([[3, 1], [0, 0]]), ["cat"], images=2)
+        >>> truth_remark("val", found)[:71]
+        'val: the ground truth of its 2 images has no pixel of any class, only 0'
+    """
+    missing = found.without_truth
+    if not missing:
+        return ""
+    if not found.tells:
+        return (
+            f"{split}: the ground truth of its {found.images} images has no pixel of any class, only 0 (background) "
+            "and 255, which is 'ignore': nothing can be measured; paint each class with its number"
+        )
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"{split}: no ground truth of {', '.join(missing[:NAMED])}{more}: what the masks show of it counts as wrong"
 
 
 def _digits(share: float) -> str:

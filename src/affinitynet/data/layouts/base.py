@@ -23,12 +23,14 @@ class Layout:
         splits: name -> images.
         default_split: the split to train on unless another is named.
         passed_over: files that were not used as images.
+        form: what a folder of this layout is.
     """
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[TaggedImage, ...]]
     default_split: str
     passed_over: tuple[PassedOver, ...] = ()
+    form: str = ""
 
 
 class LayoutReader(Protocol):

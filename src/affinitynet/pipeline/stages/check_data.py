@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from affinitynet.data.facts import write_facts
+from affinitynet.data.image_facts import ImageFacts, image_facts
 from affinitynet.data.images import load_image
+from affinitynet.data.survey import survey
 from affinitynet.errors import InputError, LeftOut, Problems
 from affinitynet.pipeline.context import Context
 from affinitynet.records import TaggedImage
@@ -12,7 +15,8 @@ from affinitynet.work.folder import save_left_out
 def check_data(context: Context) -> None:
     """Read every image and mask of the splits in use: better now than hours into a training.
 
-    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on.
+    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on; and ``collection.json``: what
+    the images, tags and masks are like.
 
     Raises:
         InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
@@ -20,15 +24,17 @@ def check_data(context: Context) -> None:
     """
     records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
+    facts: dict[str, ImageFacts] = {}
 
     def check(record: TaggedImage) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
             raise InputError(f"{record.path}: is no longer there; keep the folder available during the run")
         with problems.noted(record.name, "image"):
-            load_image(record.path)
+            image, mask = load_image(record.path), None
             if record.truth is not None:
                 with problems.noted(record.name, "mask"):
-                    context.unchecked.mask(record)
+                    mask = context.unchecked.mask(record)
+            facts[record.name] = image_facts(record.path, image, mask)
 
     context.runtime.for_each_image("check-data", check, records)
     rows = context.unchecked.left_out
@@ -38,6 +44,8 @@ def check_data(context: Context) -> None:
     if left_out:
         context.runtime.progress.say(f"check-data: {len(left_out)} skipped, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
+    usable = context.unchecked.without(left_out)
+    write_facts(context.work.collection_file, survey(usable, context.split, facts, left_out, problems.remarks))
 
 
 def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:

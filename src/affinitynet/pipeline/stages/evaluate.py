@@ -24,6 +24,7 @@ from affinitynet.work.metrics import (
     WALK_CRF,
     StepMetrics,
     confusion,
+    truth_remark,
     write_metrics,
 )
 
@@ -40,6 +41,9 @@ def evaluate(context: Context) -> None:
     """
     metrics = {split: _evaluate_split(context, split) for split in context.collection.evaluation_splits}
     write_metrics(context.work.metrics_file, metrics)
+    for split, steps in metrics.items():
+        if remark := truth_remark(split, next(iter(steps.values()))):
+            context.runtime.progress.note(remark)
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
 
 

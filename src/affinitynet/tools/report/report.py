@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from affinitynet.data.facts import read_facts
+from affinitynet.data.summary import Summary, summarise
 from affinitynet.files import write_text
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
-from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics
+from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics, truth_remark
 
 if TYPE_CHECKING:
     from affinitynet.tools.report.cards import Card
@@ -64,6 +66,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         metrics=metrics,
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
+        understood=_understood(folder),
         left_out=folder.left_out(),
         stages=stages,
         charts=_charts(folder),
@@ -73,11 +76,18 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         pictures=[_pictures(card) for card in cards],
         style=_resource("page.css"),
         script=_resource("page.js"),
+        truth_remarks=[truth_remark(split, next(iter(steps.values()))) for split, steps in metrics.items()],
         percent=lambda value: "-" if value != value else f"{100 * value:.1f}",
     )
     path = folder.root / "report.html"
     write_text(path, page)
     return path
+
+
+def _understood(folder: WorkFolder) -> Summary | None:
+    """Return what was understood of the collection; earlier versions did not keep that."""
+    facts = read_facts(folder.collection_file)
+    return None if facts is None else summarise(facts)
 
 
 def _cards(finished: Finished, runtime: Runtime) -> list[Card]:

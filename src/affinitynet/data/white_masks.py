@@ -1,0 +1,45 @@
+"""Ground truth painted black and white: one class, 0 and 255."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from affinitynet.data.images import image_size
+from affinitynet.data.truth import PngMask
+from affinitynet.errors import InputError
+from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
+
+LOOKED_AT = 64
+"""Masks, about, that are read before 255 is taken for the class: each of an image that has it."""
+
+
+def white_masks(images: Iterable[TaggedImage]) -> tuple[Path, ...]:
+    """Return the masks of a one-class collection if 255 must be the class in them and not "ignore"; else nothing.
+
+    It is if masks of images that are tagged with the class, spread over the collection, hold 0 and 255 and nothing
+    else. The first mask with another value, as a rule the first of all, ends the search.
+
+    Args:
+        images: of a collection with one class.
+    """
+    masked = list({record.name: record for record in images if record.truth is not None}.values())
+    tagged = [record for record in masked if record.tags]
+    found: set[int] = set()
+    for record in tagged[:: 1 + len(tagged) // LOOKED_AT]:
+        found |= _values(record)
+        if found - {BACKGROUND, IGNORE}:
+            return ()
+    return tuple(record.truth.file for record in masked if record.truth) if IGNORE in found else ()
+
+
+def _values(record: TaggedImage) -> set[int]:
+    """Return the values stored in a mask that somebody painted; none if it cannot be read, which check-data reports."""
+    if not isinstance(record.truth, PngMask):
+        return {BACKGROUND + 1}  # other forms of ground truth name their classes
+    try:
+        return set(np.unique(record.truth.labels(image_size(record.path))).tolist())
+    except InputError:
+        return set()
