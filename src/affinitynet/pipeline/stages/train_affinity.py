@@ -76,7 +76,7 @@ def _train(context: Context) -> AffinityNet:
         if config.start == "classifier":
             backbone = TagClassifier.load(context.work.weights("classifier")).backbone
         else:
-            backbone = start_backbone(context.config)
+            backbone = start_backbone(context)
         model = AffinityNet(backbone)
     samples = AffinitySamples(records, context.work, context.config.longest_side, config, backbone.mean, backbone.std)
     context.fit("affinity", model, samples, partial(_loss, config), config)
