@@ -86,7 +86,7 @@ def run_stages(
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
     facts, plan = _plan(context, contents, chosen, force)
-    with folder.locked() if runtime.processes.first else nullcontext():
+    with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, Path(data), contents, plan)
         for stage in chosen:
             _run_stage(context, stage, plan, facts[stage.name])

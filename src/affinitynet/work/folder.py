@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import ScoreMaps, Seeds, Walk
 from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+"""What drives without locks answer: Windows shares, FUSE and cloud mounts."""
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -185,30 +189,37 @@ class WorkFolder:
             for left in (self.root / output).rglob(f"{UNFINISHED}*"):
                 left.unlink(missing_ok=True)
         for left in self.root.glob(f"{UNFINISHED}*"):
-            left.unlink(missing_ok=True)
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Keep other runs out of the folder meanwhile; a killed run leaves it open.
 
         Storage that knows no locks is taken as it is.
+
+        Args:
+            say: where to report that it knows none.
 
         Raises:
             InputError: another run is at work in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / ".lock", timeout=0)
-        with suppress(NotImplementedError):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise InputError(
-                    f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
-                ) from None
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
+            ) from None
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                raise
+            say(f"--work {self.root}: its drive knows no locks; make sure that no other run uses this folder meanwhile")
         try:
             yield
         finally:
-            lock.release()
+            with suppress(OSError):
+                lock.release()
 
     def check_is_ours(self) -> None:
         """Refuse a folder that holds something else.
