@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
+REMAKE = "delete it and run the command of its stage again, which makes what is missing"
+"""What helps against a damaged artifact."""
+
 UNFINISHED = ".writing-"  # prefix of files that are being written
 PAUSES = (0.05, 0.2, 0.5)  # seconds to wait for a file that another program holds
 _HELD = {errno.EACCES, errno.EBUSY}
@@ -90,8 +93,11 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, json.dumps(_without_nan(value), indent=indent) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, cure: str = "delete it and run again") -> Any:
     """Read a JSON file of a work folder.
+
+    Args:
+        cure: how to fix a damaged one.
 
     Raises:
         InputError: it is not readable.
@@ -99,7 +105,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {cure}") from None
 
 
 def _without_nan(value: Any) -> Any:
@@ -144,7 +150,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"it unpacks to {size:,} bytes")
             return {name: archive[name] for name in archive.files}
     except TORN as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {REMAKE}") from None
 
 
 def voc_palette() -> list[int]:
@@ -181,7 +187,7 @@ def read_label_image(path: Path) -> np.ndarray:
                 raise ValueError(f"its mode is {picture.mode}")
             return np.asarray(picture)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {REMAKE}") from None
 
 
 def save_weights(path: Path, state: dict[str, Tensor], settings: dict) -> None:

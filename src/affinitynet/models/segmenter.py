@@ -189,6 +189,6 @@ def start_from_hub(segmenter: Segmenter) -> None:
     except Exception as error:  # a hub and its transport may raise anything
         raise InputError(
             f"--segmenter.encoder {name}: its ImageNet weights cannot be downloaded "
-            f"({type(error).__name__}); go online, or choose --segmenter.encoder lite or --segmenter.start random"
+            f"({type(error).__name__}); go online once, or choose --segmenter.encoder lite, whose weights are installed"
         ) from None
     segmenter.encoder.load_state_dict(encoder.state_dict())

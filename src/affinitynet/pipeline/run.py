@@ -89,7 +89,7 @@ def run_stages(
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, Path(data), contents, plan)
         for stage in chosen:
-            _run_stage(context, stage, plan, facts[stage.name])
+            _run_stage(context, stage, plan, facts[stage.name], by_name=len(chosen) < len(STAGES))
             if stage.name == "check-data":
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
                 facts, plan = _plan(context, contents, chosen, force)
@@ -157,16 +157,24 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in NOTED_VERSIONS}}
 
 
-def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> None:
-    """Run a stage unless it is finished; keep its time even if it is interrupted."""
+def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name: bool) -> None:
+    """Run a stage unless it is finished; keep its time even if it is interrupted.
+
+    A finished stage that is asked for by its name makes what is missing of its files: ``run`` does not, because maps
+    and walks may be deleted once the masks are made.
+    """
     work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
     known = work.records().get(stage.name)
-    if processes.first and not (known and known.finished):
+    done = known is not None and known.finished
+    lacking = work.lacking(stage.outputs, [r.name for r in context.target_images]) if done and by_name else 0
+    if processes.first and (lacking or not done):
         work.sweep((*stage.outputs, "losses"))
     processes.wait()  # until all know whether there is something to do
-    if known and known.finished:
+    if done and not lacking:
         progress.say(f"{stage.name}: done before")
         return
+    if lacking:
+        progress.say(f"{stage.name}: {lacking} of its files are missing and made again")
     if not processes.first:
         if stage.shared:
             stage.run(context)

@@ -6,7 +6,7 @@ import csv
 import errno
 import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,10 +18,14 @@ from filelock import FileLock, Timeout
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import ScoreMaps, Seeds, Walk
-from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
+from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts, Kind
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 """What drives without locks answer: Windows shares, FUSE and cloud mounts."""
+
+
+_MADE = ("cams", "seeds", "walks", "masks", "classifier.safetensors", "affinity.safetensors", "segmenter.safetensors")
+_UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -141,14 +145,14 @@ class WorkFolder:
             InputError: the file was damaged or changed to something else.
         """
         if not self.stages_file.exists():
+            if any((self.root / made).exists() for made in _MADE):
+                raise InputError(f"{self.stages_file}: is missing; {_UNKNOWN}")
             return {}
-        content = read_json(self.stages_file)
+        content = read_json(self.stages_file, _UNKNOWN)
         try:
             return {str(stage): StageRecord.from_json(record) for stage, record in content.items()}
         except (AttributeError, TypeError, KeyError) as error:
-            raise InputError(
-                f"{self.stages_file}: is not a table of stages ({error}); delete --work {self.root}"
-            ) from None
+            raise InputError(f"{self.stages_file}: is not a table of stages ({error}); {_UNKNOWN}") from None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what ``check-data`` left out, from ``left_out.csv``.
@@ -162,7 +166,10 @@ class WorkFolder:
             rows = list(csv.DictReader(self.left_out_file.read_text("utf-8", "surrogateescape").splitlines()))
             return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-            raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
+            raise InputError(
+                f"{self.left_out_file}: cannot be read ({error}); restore it from a copy, or name a new --work: "
+                "without it, what check-data skipped would be trained on"
+            ) from None
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""
@@ -182,6 +189,18 @@ class WorkFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    def lacking(self, outputs: Iterable[str], names: Sequence[str]) -> int:
+        """Return how many of a finished stage's files are missing: those of images, and the numbers.
+
+        Args:
+            outputs: of the stage, below the folder.
+            names: of the images.
+        """
+        kinds: dict[str, Kind[Any]] = {kind.folder: kind for kind in (CAMS, SEEDS, WALKS, MASKS)}
+        images = [Artifacts(self.root, kinds[output]) for output in outputs if output in kinds]
+        missing = sum(name not in artifacts for artifacts in images for name in names)
+        return missing + (self.metrics_file.name in outputs and not self.metrics_file.exists())
 
     def sweep(self, outputs: tuple[str, ...]) -> None:
         """Delete what a killed run left half written in the folder itself and in ``outputs`` (paths below it)."""

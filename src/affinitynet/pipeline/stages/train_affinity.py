@@ -56,7 +56,10 @@ class AffinitySamples:
         seeds = self.work.seeds.load(name)
         if seeds.low.shape[1:] != size:
             path = self.work.seeds.path(name)
-            raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
+            raise InputError(
+                f"{path}: made from an image of another size, which has changed since; run again, which says what has "
+                "to be recomputed"
+            )
         return seeds.low, seeds.high
 
 
