@@ -33,12 +33,12 @@ test-exports: $(READY)  ## five minutes: ultralytics, Label Studio, datumaro and
 
 test-minimum:  ## the tests of the oldest versions that pyproject.toml allows, in an environment of their own
 	rm -rf .venv-minimum
-	$(PYTHON) -m venv .venv-minimum
-	$(PYTHON) -m tests.support.minimum > .venv-minimum/pins.txt
-	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-minimum/pins.txt pytest pytest-xdist
-	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	set -e; trap 'rm -rf .venv-minimum' EXIT INT TERM; \
+	$(PYTHON) -m venv .venv-minimum; \
+	$(PYTHON) -m tests.support.minimum > .venv-minimum/pins.txt; \
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-minimum/pins.txt pytest pytest-xdist; \
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
 	.venv-minimum/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(MINIMUM)
-	rm -rf .venv-minimum
 
 lint: $(READY) docs
 	$(BIN)/ruff check .
@@ -51,12 +51,12 @@ docs: $(READY)  ## the documentation site, in site/
 
 wheel: $(READY)  ## sdist and wheel in dist/; the wheel is installed elsewhere and tried
 	rm -rf dist .venv-wheel
-	$(BIN)/python -m build --quiet
-	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
-	cp tests/support/tiny_run.py .venv-wheel/
-	cd .venv-wheel && bin/affinitynet --help > /dev/null && bin/python -P tiny_run.py
-	rm -rf .venv-wheel
+	set -e; trap 'rm -rf $(CURDIR)/.venv-wheel' EXIT INT TERM; \
+	$(BIN)/python -m build --quiet; \
+	$(PYTHON) -m venv .venv-wheel; \
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl; \
+	cp tests/support/tiny_run.py .venv-wheel/; \
+	cd .venv-wheel; bin/affinitynet --help > /dev/null; bin/python -P tiny_run.py
 
 $(READY): pyproject.toml constraints.txt
 	@echo "making the environment in $(VENV): about two minutes, 5.5 GB"

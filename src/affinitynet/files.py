@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
 import tempfile
+import time
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_ARRAYS = 2**32  # bytes in one file; the walk of 254 classes takes a tenth of it
+REMAKE = "delete it and run the command of its stage again, which makes what is missing"
+"""What helps against a damaged artifact."""
+
 UNFINISHED = ".writing-"  # prefix of files that are being written
+PAUSES = (0.05, 0.2, 0.5)  # seconds to wait for a file that another program holds
+_HELD = {errno.EACCES, errno.EBUSY}
+_NO_REPLACING = {errno.EEXIST, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
@@ -44,13 +52,34 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
         umask = os.umask(0)
         os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        with suppress(OSError):  # Windows shares, exFAT and cloud mounts know no permissions
+            Path(temporary).chmod(0o666 & ~umask)
+        _put_in_place(Path(temporary), path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):  # the error of a full disk names no file
             error.filename = error.filename or str(path)
         raise
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Give a finished file its name.
+
+    Some network and FUSE drives do not rename over a file that exists: there it is deleted first. On others a virus
+    scanner or a cloud's client holds a file for a moment.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            temporary.replace(path)
+            return
+        except OSError as error:
+            if error.errno in _NO_REPLACING and path.is_file():
+                path.unlink()
+                temporary.rename(path)
+                return
+            if error.errno not in _HELD or pause is None:
+                raise
+            time.sleep(pause)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,8 +93,11 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, json.dumps(_without_nan(value), indent=indent) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, cure: str = "delete it and run again") -> Any:
     """Read a JSON file of a work folder.
+
+    Args:
+        cure: how to fix a damaged one.
 
     Raises:
         InputError: it is not readable.
@@ -73,7 +105,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {cure}") from None
 
 
 def _without_nan(value: Any) -> Any:
@@ -118,7 +150,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"it unpacks to {size:,} bytes")
             return {name: archive[name] for name in archive.files}
     except TORN as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {REMAKE}") from None
 
 
 def voc_palette() -> list[int]:
@@ -155,7 +187,7 @@ def read_label_image(path: Path) -> np.ndarray:
                 raise ValueError(f"its mode is {picture.mode}")
             return np.asarray(picture)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
+        raise InputError(f"{path}: cannot be read ({error}); {REMAKE}") from None
 
 
 def save_weights(path: Path, state: dict[str, Tensor], settings: dict) -> None:

@@ -136,7 +136,8 @@ KINDS = ["caffe", "caffe-2014", "mxnet-2016", "mxnet-v1", "mxnet-v2", "safetenso
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_gives_the_same_tensors(tmp_path, kind):
-    found = read_weight_file(small_file(tmp_path, kind)).tensors
+    stored = read_weight_file(small_file(tmp_path, kind)).tensors
+    found = {key.removeprefix("state_dict.module."): tensor for key, tensor in stored.items()}
     assert set(found) == set(SMALL)
     for key, value in SMALL.items():
         torch.testing.assert_close(found[key].reshape(value.shape), value)
@@ -182,8 +183,10 @@ def test_pickles_run_nothing(tmp_path):
 
     path = tmp_path / "evil.pth"
     torch.save({"a": Evil()}, path)
-    with pytest.raises(InputError, match="cannot be read as weights"):
+    with pytest.raises(InputError, match="would have to be run"):
         read_weight_file(path)
+    torch.save({"a": Evil(), "state_dict": SMALL}, path)  # weights beside it are read without it
+    assert len(read_weight_file(path).tensors) == len(SMALL)
     path.write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
     with pytest.raises(InputError, match="cannot be read as weights"):
         read_weight_file(path)
@@ -247,7 +250,7 @@ def test_a_released_checkpoint_loads_converts_and_reloads(tmp_path, vgg16):
     with torch.inference_mode():
         assert torch.equal(first(x), again(x))
     assert torch.equal(output(pretrained_backbone("vgg16", weights=tmp_path / "cls.pth")), output(first.backbone))
-    with pytest.raises(InputError, match="contains classifier weights, not an AffinityNet"):
+    with pytest.raises(InputError, match="contains a classifier of vgg16, not an AffinityNet"):
         AffinityNet.load(tmp_path / "cls.pth")
 
 
@@ -325,7 +328,7 @@ def test_the_command_says_what_was_matched(tmp_path, vgg16, capsys):
     torch.save(vgg16, source)
     assert main(["convert-weights", str(source), str(target), "--classes", "x, y,z"]) == 0
     said = capsys.readouterr().out
-    assert "PyTorch checkpoint, classifier of vgg16" in said
+    assert "PyTorch checkpoint, a classifier of vgg16" in said
     assert "matched: 31 tensors" in said
     assert TagClassifier.load(target).classes == ("x", "y", "z")
     for arguments, complaint in (

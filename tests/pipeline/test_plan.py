@@ -109,3 +109,9 @@ def test_commands_follow_from_the_table():
     assert [stage.name for stage in commands()["train-classifier"]] == ["check-data", "train-classifier"]
     assert [stage.name for stage in commands()["train-segmenter"]] == ["train-segmenter", "segment"]
     assert "random-walk" not in commands()
+
+
+def test_what_took_hours_is_said_before_it_is_forced():
+    slow = {name: replace(record, seconds=3600.0) for name, record in records().items()}
+    with pytest.raises(InputError, match=r"to recompute: .* \(which took \d\.0 h\)"):
+        plan(with_setting("learn", rate=2), slow)

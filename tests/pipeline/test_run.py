@@ -110,6 +110,32 @@ def test_a_second_run_at_the_same_time_is_told(world, finished, tmp_path):
     run_pipeline(world, work, QUICK, workers=1)
 
 
+def test_a_damaged_artifact_is_made_again_by_the_command_that_its_cure_names(world, finished, tmp_path):
+    work = copied(finished, tmp_path / "w")
+    before, damaged = snapshot(work), work / "cams" / "train_000.npz"
+    damaged.write_bytes(b"torn")
+    with pytest.raises(InputError, match="delete it and run the command of its stage again"):
+        WorkFolder(work).cams.load("train_000")
+    damaged.unlink()
+    (work / "metrics.json").unlink()
+    run_pipeline(world, work, QUICK, workers=1)  # maps may be deleted once the masks are made: run leaves that so
+    assert not damaged.exists()
+    run_pipeline(world, work, QUICK, workers=1, stages=["make-cams", "evaluate"])
+    after = snapshot(work)
+    assert all(after[name] == before[name] for name in before if name.startswith(("cams", "metrics.json")))
+
+
+@pytest.mark.parametrize("content", [None, "[", "[]", '{"make-cams": 1}'])
+def test_artifacts_without_their_record_are_neither_trusted_nor_deleted(world, finished, tmp_path, content):
+    """Without the records every stage would run again, and keep what other settings made."""
+    work = copied(finished, tmp_path / "w")
+    (work / "stages.json").unlink() if content is None else (work / "stages.json").write_text(content)
+    before = snapshot(work)
+    with pytest.raises(InputError, match=r"stages\.json: .*restore it from a copy, or name a new --work"):
+        run_pipeline(world, work, QUICK, workers=1)
+    assert snapshot(work) == before
+
+
 def test_changed_tags_are_refused(world, finished, tmp_path):
     data = copied(world, tmp_path / "data")
     table = (data / "tags.csv").read_text().splitlines()

@@ -48,7 +48,7 @@ def test_a_pickled_array_is_refused(tmp_path):
 def test_a_torn_artifact_is_named(tmp_path, content):
     path = tmp_path / "a.npz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="delete it and run its stage again"):
+    with pytest.raises(InputError, match="delete it and run the command of its stage again"):
         load_arrays(path)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from rich.console import Console
 from rich.table import Table
 
 from affinitynet.cli.tables import (
@@ -27,7 +26,7 @@ from affinitynet.errors import LeftOut
 from affinitynet.pipeline.run import show_summary
 from affinitynet.pipeline.table import STAGES, Stage
 from affinitynet.pipeline.table import commands as stage_commands
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.progress import Progress, UnreadConsole
 from affinitynet.work.folder import WorkFolder
 from affinitynet.work.metrics import Metrics, StepMetrics, read_metrics, truth_remark
 
@@ -49,6 +48,7 @@ class Command:
         positional: parameters that are given without a flag.
         computing: flags of how to compute that it has a use for.
         alone: for one process, whoever started it; otherwise the processes of a job share the work.
+        resumes: whether the same command continues where an interrupted one stopped.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Command:
     positional: tuple[str, ...] = ()
     computing: tuple[str, ...] = ("device", "workers")
     alone: bool = False
+    resumes: bool = False
 
     def load(self) -> Callable:
         """Import the function."""
@@ -68,7 +69,8 @@ class Command:
 
 def show_table(table: Table) -> None:
     """Print a table: on a terminal as wide as that, elsewhere as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    UnreadConsole(width=None if terminal else WIDE).print(table)
 
 
 def show_left_out(left_out: Sequence[LeftOut], table: Path) -> int:
@@ -197,7 +199,7 @@ def _stage_rows() -> list[Command]:
     """Return the commands that the table of stages names."""
     helps = {stage.name: stage.help for stage in STAGES} | {"run": ALL_STAGES}
     return [
-        Command(name, helps[name], "cli.stages:run_from_flags", _show_stages, stages)
+        Command(name, helps[name], "cli.stages:run_from_flags", _show_stages, stages, resumes=True)
         for name, stages in stage_commands().items()
     ]
 
@@ -209,6 +211,7 @@ _TOOLS = [
         "tools.predict:predict_images",
         _show_predicted,
         positional=("sources",),
+        resumes=True,
     ),
     Command(
         "tune",
@@ -260,7 +263,13 @@ _TOOLS = [
 COMMANDS = {
     command.name: command
     for command in (
-        Command("demo", "draw a small tagged world and run everything on it", "tools.demo:run_demo", _show_demo),
+        Command(
+            "demo",
+            "draw a small tagged world and run everything on it",
+            "tools.demo:run_demo",
+            _show_demo,
+            resumes=True,
+        ),
         *_stage_rows(),
         *_TOOLS,
     )

@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from jsonargparse import Namespace
-from rich.console import Console
 
 from affinitynet import __version__
 from affinitynet.cli.commands import COMMANDS, Command
+from affinitynet.cli.console import CONTINUE, advice, discard, shown, write_anything
 from affinitynet.cli.flags import (
     FlagParser,
     add_parameters,
@@ -27,14 +28,13 @@ from affinitynet.cli.flags import (
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError, did_you_mean, one_line
 from affinitynet.runtime.memory import keep_freed_memory
-from affinitynet.runtime.progress import Progress
+from affinitynet.runtime.progress import Progress, UnreadConsole
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.folder import WorkFolder
 
 DESCRIPTION = """\
 Tags in, masks out: from photographs and the names of what is in them to pixel-accurate masks.
 Start with `affinitynet demo`, then `affinitynet run --data DIR --work DIR`."""
-CONTINUE = "what was finished is kept, the same command continues"
 MADE = {"changes", "stages", "runtime"}
 """Parameters that no flag gives: they are made of several, or of the command's row."""
 
@@ -47,31 +47,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     keep_freed_memory()
+    write_anything()
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    resumes = command is not None and command.resumes
+    continues = f"; {CONTINUE}" if resumes else ""
     try:
         return _main(arguments)
     except InputError as error:
-        print(f"affinitynet: {one_line(error)}", file=sys.stderr)
-        return 2
+        return _stopped(one_line(error), 2)
     except OSError as error:  # a full disk, a folder that may not be written, storage that went away
         where = f"{error.filename}: " if error.filename else ""
-        print(f"affinitynet: {where}{error.strerror or one_line(error)}; {CONTINUE}", file=sys.stderr)
-        return 1
+        return _stopped(f"{where}{error.strerror or one_line(error)}{advice(error, resumes)}", 1)
     except MemoryError as error:
-        print(f"affinitynet: not enough memory ({one_line(error)}); try --workers 1; {CONTINUE}", file=sys.stderr)
-        return 1
+        fewer = "; try --workers 1" if command is not None and "workers" in command.computing else ""
+        return _stopped(f"not enough memory ({one_line(error)}){fewer}{continues}", 1)
     except KeyboardInterrupt:
-        print(f"affinitynet: stopped; {CONTINUE}", file=sys.stderr)
-        return 1
+        return _stopped(f"stopped{continues}", 1)
+
+
+def _stopped(why: str, code: int) -> int:
+    """Say in a line why a command stopped, if anybody reads it, and return the exit code."""
+    try:
+        print(f"affinitynet: {why}", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+    return code
 
 
 def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
-        return 0
+        return shown(partial(_print, _overview()))
     name, *rest = arguments
     if name == "--version":
-        print(f"affinitynet {__version__}")
-        return 0
+        return shown(partial(_print, f"affinitynet {__version__}"))
     if name not in COMMANDS:
         raise InputError(f"{name}: no such command {did_you_mean(name, COMMANDS)}; `affinitynet --help` lists them")
     command = COMMANDS[name]
@@ -80,6 +88,11 @@ def _main(arguments: list[str]) -> int:
     if command.alone and int(os.environ.get("RANK", "0")) > 0:
         return 0  # one process does it
     return _run(command, function, given)
+
+
+def _print(text: str) -> int:
+    print(text)
+    return 0
 
 
 def _overview() -> str:
@@ -130,7 +143,7 @@ def _elsewhere(command: Command) -> dict[str, str]:
 def _run(command: Command, function: Callable, given: Namespace) -> int:
     """Call a command's function with what was given, and show what it returns."""
     values, taken = given.as_dict(), set(inspect.signature(function).parameters)
-    shown = {name: values.pop(name) for name in [*inspect.signature(command.show).parameters][2:] if name in values}
+    showing = {name: values.pop(name) for name in [*inspect.signature(command.show).parameters][2:] if name in values}
     computing = {name: values.pop(name) for name in ("device", "workers") if name in values}
     arguments: dict[str, Any] = {name: values.pop(name) for name in taken & set(values)}
     ask_for(function, arguments, MADE)
@@ -138,8 +151,9 @@ def _run(command: Command, function: Callable, given: Namespace) -> int:
         arguments |= {"stages": command.stages, "changes": values}
     if "runtime" in taken:
         log = WorkFolder(arguments["work"]).log_file if "work" in arguments else None
-        progress = Progress(log, Console(stderr=True))
+        progress = Progress(log, UnreadConsole(stderr=True))
         arguments["runtime"] = Runtime(**computing, progress=progress, alone=command.alone)
     bound = inspect.signature(function).bind(**arguments)
     bound.apply_defaults()
-    return command.show(function(**arguments), Namespace(**bound.arguments), **shown)
+    result = function(**arguments)
+    return shown(lambda: command.show(result, Namespace(**bound.arguments), **showing))

@@ -73,7 +73,7 @@ class AffinityNet(nn.Module):
         """
         found = read_weights(path)
         if found.part != "affinity":
-            raise InputError(f"{path}: contains {found.part} weights, not an AffinityNet; pass another file")
+            raise InputError(f"{path}: contains {found.contains}, not an AffinityNet; pass another file")
         model = cls(build_backbone(found.network, found.settings.get("taps")))
         fill(model, found.state, str(path))
         return model.eval()

@@ -67,7 +67,10 @@ class TagClassifier(nn.Module):
         """
         found = read_weights(path)
         if found.part != "classifier":
-            raise InputError(f"{path}: contains {found.part} weights, not a classifier; pass another file")
+            raise InputError(
+                f"{path}: contains {found.contains}, not a classifier of this method; pass another file, or start "
+                f"from its backbone with --network {found.network} --weights {path}"
+            )
         count = len(found.state["fc8.weight"])
         names = found.settings.get("classes") or classes or [f"class {i + 1}" for i in range(count)]
         model = cls(build_backbone(found.network, found.settings.get("taps")), names)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
-from affinitynet.models.backbones.lite import TIMM_NAME, Lite
+from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
-from affinitynet.models.weights.names import fill, read_weights
+from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
 
 LARGEFOV = "LargeFOV"
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -144,7 +144,7 @@ def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
     if architecture not in ARCHITECTURES:
         likely = nearest(architecture, [*ARCHITECTURES, LARGEFOV])
         raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {likely}?")
-    name = f"tu-{TIMM_NAME}" if encoder == "lite" else encoder
+    name = f"tu-{TIMM_LITE}" if encoder == "lite" else encoder
     try:
         return ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -189,6 +189,6 @@ def start_from_hub(segmenter: Segmenter) -> None:
     except Exception as error:  # a hub and its transport may raise anything
         raise InputError(
             f"--segmenter.encoder {name}: its ImageNet weights cannot be downloaded "
-            f"({type(error).__name__}); go online, or choose --segmenter.encoder lite or --segmenter.start random"
+            f"({type(error).__name__}); go online once, or choose --segmenter.encoder lite, whose weights are installed"
         ) from None
     segmenter.encoder.load_state_dict(encoder.state_dict())

@@ -82,8 +82,13 @@ def label_images(
     )
 
 
-def start_backbone(config: PipelineConfig) -> Backbone:
-    """Return the backbone that training starts from."""
+def start_backbone(context: Context) -> Backbone:
+    """Return the backbone that training starts from, and say what a weight file gave it."""
+    config = context.config
     if config.weights == RANDOM:
         return build_backbone(config.network, config.taps)
-    return pretrained_backbone(config.network, config.taps, None if config.weights is None else Path(config.weights))
+    weights = None if config.weights is None else Path(config.weights)
+    backbone = pretrained_backbone(config.network, config.taps, weights)
+    if backbone.loaded:
+        context.runtime.progress.say(backbone.loaded)
+    return backbone

@@ -14,6 +14,9 @@ from affinitynet.errors import InputError
 from affinitynet.pipeline.table import Stage
 from affinitynet.work.folder import StageRecord
 
+WORTH_SAYING = 0.1
+"""Hours from which --force says how long the stages took that it recomputes."""
+
 Action = Literal["skip", "resume", "recompute", "run"]
 """Skip what finished, resume what was interrupted, recompute what was made under other facts, run what never ran."""
 
@@ -143,7 +146,7 @@ def _refusal(
     if any(records[stage.name].settings is None for stage in forget):
         return (
             f"--work {work}: was made by an earlier version, whose records cannot be compared; "
-            "name a new --work, or add --force to recompute it"
+            "name a new --work, or add --force to recompute everything in it"
         )
     changed = list(
         dict.fromkeys(
@@ -157,8 +160,10 @@ def _refusal(
     stays = [
         stage.name for stage in table if stage not in forget and stage.name in records and records[stage.name].finished
     ]
+    hours = sum(records[stage.name].seconds for stage in forget) / 3600
+    taken = f" (which took {hours:.1f} h)" if hours >= WORTH_SAYING else ""
     kept = f"; what stays: {', '.join(stays)}" if stays else ""
     return (
         f"--work {work}: was made with another configuration ({what}); "
-        f"name a new --work, or add --force to recompute: {', '.join(again)}{kept}"
+        f"name a new --work, or add --force to recompute: {', '.join(again)}{taken}{kept}"
     )

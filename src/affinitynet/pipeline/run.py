@@ -94,10 +94,10 @@ def run_stages(
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
     facts, plan = _plan(context, contents, chosen, force)
-    with folder.locked() if runtime.processes.first else nullcontext():
+    with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
         for stage in chosen:
-            ran = _run_stage(context, stage, plan, facts[stage.name])
+            ran = _run_stage(context, stage, plan, facts[stage.name], by_name=len(chosen) < len(STAGES))
             if stage.name == "check-data":
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
@@ -188,16 +188,24 @@ def show_summary(summary: Summary, progress: Progress) -> None:
         progress.show(line.text, STYLES[line.kind])
 
 
-def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts) -> bool:
-    """Run a stage unless it is finished, and tell whether it had to; keep its time even if it is interrupted."""
+def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name: bool) -> bool:
+    """Run a stage unless it is finished, and tell whether it had to; keep its time even if it is interrupted.
+
+    A finished stage that is asked for by its name makes what is missing of its files: ``run`` does not, because maps
+    and walks may be deleted once the masks are made.
+    """
     work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
     known = work.records().get(stage.name)
-    if processes.first and not (known and known.finished):
+    done = known is not None and known.finished
+    lacking = work.lacking(stage.outputs, [r.name for r in context.target_images]) if done and by_name else 0
+    if processes.first and (lacking or not done):
         work.sweep((*stage.outputs, "losses"))
     processes.wait()  # until all know whether there is something to do
-    if known and known.finished:
+    if done and not lacking:
         progress.say(f"{stage.name}: done before")
         return False
+    if lacking:
+        progress.say(f"{stage.name}: {lacking} of its files are missing and made again")
     if not processes.first:
         if stage.shared:
             stage.run(context)

@@ -31,6 +31,13 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
+class UnreadConsole(Console):
+    """A console that raises if nobody reads what it writes, where rich's own ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Progress:
     """Bars and messages of a run.
 
@@ -59,13 +66,18 @@ class Progress:
         Args:
             style: Rich's word for colour and weight, for terminals.
         """
-        self.console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+        encoding = self.console.encoding  # in which file names that are no text have no place
+        try:
+            text = message.encode(encoding, "backslashreplace").decode(encoding)
+            self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        except OSError:  # nobody reads it any more, or its file's drive is full: work goes on
+            self.console.quiet = True
 
     def note(self, message: str) -> None:
         """Append a line to the log only."""
         if self.log is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a", encoding="utf-8") as file:
+            with self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
 
     @contextmanager

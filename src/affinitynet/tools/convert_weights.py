@@ -11,8 +11,8 @@ from affinitynet.files import save_weights
 def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | None = None) -> list[str]:
     """Write weights of any origin as safetensors and say what was matched.
 
-    Checkpoints of the released code (.pth), Caffe's .caffemodel, MXNet's .params, torchvision's VGG-16. The origin is
-    recognised by the content.
+    Checkpoints of the released code (.pth), Caffe's .caffemodel, MXNet's .params, torchvision's VGG-16, timm's
+    tf_efficientnet_lite0. The origin is recognised by the content.
 
     Args:
         source: The file to read.
@@ -29,6 +29,7 @@ def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | No
     from affinitynet.models.affinity_net import AffinityNet
     from affinitynet.models.backbones.registry import build_backbone
     from affinitynet.models.classifier import TagClassifier
+    from affinitynet.models.weights.matching import listed
     from affinitynet.models.weights.names import fill_backbone, read_weights
 
     if target.suffix != ".safetensors":
@@ -48,11 +49,11 @@ def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | No
         state, settings = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}, backbone.settings
     save_weights(target, state, settings)
     counters = [key for key in state if key not in found.state]
-    what = {"backbone": "ImageNet weights", "classifier": "classifier", "affinity": "AffinityNet"}[found.part]
+    unused = [key.removeprefix("backbone.") for key in (*found.left, *(set(found.state) - set(state)))]
     return [
-        f"{source}: {found.origin}, {what} of {found.network}",
+        f"{source}: {found.origin}, {found.contains}",
         f"matched: {len(state) - len(counters)} tensors",
-        f"left:    {', '.join(key.removeprefix('backbone.') for key in found.left) or 'none'}",
+        f"left:    {listed(sorted(unused)) or 'none'}",
         f"missing: {f'{len(counters)} counters that nothing reads' if counters else 'none'}",
         f"written: {target}",
     ]

@@ -17,6 +17,7 @@ from affinitynet.files import atomic_file
 from affinitynet.runtime.processes import Processes
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
+from affinitynet.work.drive import refused_names
 from affinitynet.work.folder import save_left_out
 
 
@@ -72,10 +73,14 @@ def predict_images(
     predictor = SegmentationPredictor.load(model, runtime.device)
     masks, probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
     problems = Problems(on_error)
+    refused = refused_names(out, images) if processes.first else {}
+    refused = dict(processes.gather(list(refused.items())))
 
     def label(name: str) -> None:
         image = None
         with problems.noted(name, "image"):
+            if name in refused:
+                raise InputError(refused[name])
             image = load_image(images[name])
         if image is not None:
             write(name, image)
@@ -91,7 +96,7 @@ def predict_images(
         masks.save(name, mask)  # last: an image with a mask is finished
 
     own = processes.share(list(images))
-    missing = [name for name in own if name not in masks]
+    missing = [name for name in own if name in refused or name not in masks]
     runtime.for_each_image("predict", label, missing, total=len(own))
     return _summed(len(missing), problems, out, processes)
 

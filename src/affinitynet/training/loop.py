@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -99,12 +101,15 @@ def fit(
 
 def _loader(samples: TrainingSamples, steps: ShuffledSteps, runtime: Runtime, seed: int) -> DataLoader:
     """Load samples in processes of their own, as many as the runtime has workers."""
+    forked = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     return DataLoader(
         RandomSamples(samples, seed),
         batch_sampler=steps,
         collate_fn=stack_samples,
         num_workers=min(runtime.workers, len(steps)),
         pin_memory=runtime.device.type == "cuda",
+        # Python 3.14 starts processes anew where it can, which imports torch again: seconds for each training.
+        multiprocessing_context="fork" if forked else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from affinitynet.errors import InputError
-from affinitynet.files import load_arrays, read_label_image, save_arrays, save_mask
+from affinitynet.files import REMAKE, load_arrays, read_label_image, save_arrays, save_mask
 from affinitynet.records import ScoreMaps, Seeds, Walk
 
 if TYPE_CHECKING:
@@ -147,14 +147,14 @@ class _Checked:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, (ValueError, TypeError)):
-            raise InputError(f"{self.path}: {error}; delete it and run its stage again") from None
+            raise InputError(f"{self.path}: {error}; {REMAKE}") from None
 
 
 def _arrays(path: Path, *names: str) -> list[np.ndarray]:
     arrays = load_arrays(path)
     for name in names:
         if name not in arrays:
-            raise InputError(f"{path}: has no array {name!r}; delete it and run its stage again")
+            raise InputError(f"{path}: has no array {name!r}; {REMAKE}")
     return [arrays[name] for name in names]
 
 

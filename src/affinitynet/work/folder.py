@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,14 @@ from filelock import FileLock, Timeout
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import ScoreMaps, Seeds, Walk
-from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
+from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts, Kind
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+"""What drives without locks answer: Windows shares, FUSE and cloud mounts."""
+
+
+_MADE = ("cams", "seeds", "walks", "masks", "classifier.safetensors", "affinity.safetensors", "segmenter.safetensors")
+_UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -142,14 +150,14 @@ class WorkFolder:
             InputError: the file was damaged or changed to something else.
         """
         if not self.stages_file.exists():
+            if any((self.root / made).exists() for made in _MADE):
+                raise InputError(f"{self.stages_file}: is missing; {_UNKNOWN}")
             return {}
-        content = read_json(self.stages_file)
+        content = read_json(self.stages_file, _UNKNOWN)
         try:
             return {str(stage): StageRecord.from_json(record) for stage, record in content.items()}
         except (AttributeError, TypeError, KeyError) as error:
-            raise InputError(
-                f"{self.stages_file}: is not a table of stages ({error}); delete --work {self.root}"
-            ) from None
+            raise InputError(f"{self.stages_file}: is not a table of stages ({error}); {_UNKNOWN}") from None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what ``check-data`` left out, from ``left_out.csv``.
@@ -163,7 +171,10 @@ class WorkFolder:
             rows = list(csv.DictReader(self.left_out_file.read_text("utf-8", "surrogateescape").splitlines()))
             return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-            raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
+            raise InputError(
+                f"{self.left_out_file}: cannot be read ({error}); restore it from a copy, or name a new --work: "
+                "without it, what check-data skipped would be trained on"
+            ) from None
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""
@@ -184,36 +195,55 @@ class WorkFolder:
             else:
                 path.unlink(missing_ok=True)
 
+    def lacking(self, outputs: Iterable[str], names: Sequence[str]) -> int:
+        """Return how many of a finished stage's files are missing: those of images, and the numbers.
+
+        Args:
+            outputs: of the stage, below the folder.
+            names: of the images.
+        """
+        kinds: dict[str, Kind[Any]] = {kind.folder: kind for kind in (CAMS, SEEDS, WALKS, MASKS)}
+        images = [Artifacts(self.root, kinds[output]) for output in outputs if output in kinds]
+        missing = sum(name not in artifacts for artifacts in images for name in names)
+        return missing + (self.metrics_file.name in outputs and not self.metrics_file.exists())
+
     def sweep(self, outputs: tuple[str, ...]) -> None:
         """Delete what a killed run left half written in the folder itself and in ``outputs`` (paths below it)."""
         for output in outputs:
             for left in (self.root / output).rglob(f"{UNFINISHED}*"):
                 left.unlink(missing_ok=True)
         for left in self.root.glob(f"{UNFINISHED}*"):
-            left.unlink(missing_ok=True)
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Keep other runs out of the folder meanwhile; a killed run leaves it open.
 
         Storage that knows no locks is taken as it is.
+
+        Args:
+            say: where to report that it knows none.
 
         Raises:
             InputError: another run is at work in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / ".lock", timeout=0)
-        with suppress(NotImplementedError):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise InputError(
-                    f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
-                ) from None
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"--work {self.root}: another run is at work in it; wait for that one, or name another --work"
+            ) from None
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                raise
+            say(f"--work {self.root}: its drive knows no locks; make sure that no other run uses this folder meanwhile")
         try:
             yield
         finally:
-            lock.release()
+            with suppress(OSError):
+                lock.release()
 
     def check_is_ours(self) -> None:
         """Refuse a folder that holds something else.

@@ -20,6 +20,7 @@ WALK, WALK_CRF = "random walk", "random walk + CRF"
 SEGMENTER = "segmentation network, no tags"
 """The steps of the method, as ``metrics.json`` names them."""
 
+_AGAIN = "delete it and run `affinitynet evaluate` again"
 
 Shares: TypeAlias = dict[str, float]
 """Class name, "background" first -> share in [0, 1]; NaN where it is not defined."""
@@ -111,14 +112,14 @@ def read_metrics(path: Path) -> Metrics:
     Raises:
         InputError: it cannot be read.
     """
-    content = read_json(path) if path.exists() else {}
+    content = read_json(path, _AGAIN) if path.exists() else {}
     try:
         return {
             split: {step: StepMetrics.from_json(found) for step, found in steps.items()}
             for split, steps in content.items()
         }
     except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not the metrics of a run ({error}); delete it and run evaluate again") from None
+        raise InputError(f"{path}: not the metrics of a run ({error}); {_AGAIN}") from None
 
 
 def write_metrics(path: Path, metrics: Metrics) -> None:

@@ -29,6 +29,7 @@ class Backbone(nn.Module):
         groups: groups of the GroupNorm after each reduction; ``None`` for no norm.
         frozen: modules that keep their pretrained values.
         settings: what is needed to rebuild it.
+        loaded: what was read from a weight file, in one line; empty if nothing was.
         cpu_layout: fastest memory layout for inference on a CPU.
     """
 
@@ -40,6 +41,7 @@ class Backbone(nn.Module):
     groups: tuple[int, ...] | None
     frozen: list[nn.Module]
     settings: dict[str, Any]
+    loaded: str = ""
     cpu_layout: torch.memory_format = torch.channels_last
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -91,7 +93,7 @@ class Backbone(nn.Module):
             raise InputError(
                 f"--weights {path}: contains {found.network}, not --network {network}; pass weights of that network"
             )
-        fill_backbone(self, found, f"--weights {path}")
+        self.loaded = fill_backbone(self, found, f"--weights {path}")
 
     def freeze(self) -> None:
         """Stop gradients into ``frozen``."""

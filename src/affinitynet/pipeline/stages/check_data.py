@@ -9,6 +9,7 @@ from affinitynet.data.survey import survey
 from affinitynet.errors import InputError, LeftOut, Problems
 from affinitynet.pipeline.context import Context
 from affinitynet.records import TaggedImage
+from affinitynet.work.drive import refused_names
 from affinitynet.work.folder import save_left_out
 
 
@@ -25,11 +26,14 @@ def check_data(context: Context) -> None:
     records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
     facts: dict[str, ImageFacts] = {}
+    refused = refused_names(context.work.root, [record.name for record in records])
 
     def check(record: TaggedImage) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
             raise InputError(f"{record.path}: is no longer there; keep the folder available during the run")
         with problems.noted(record.name, "image"):
+            if record.name in refused:
+                raise InputError(refused[record.name])
             image, mask = load_image(record.path), None
             if record.truth is not None:
                 with problems.noted(record.name, "mask"):

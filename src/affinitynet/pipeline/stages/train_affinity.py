@@ -56,7 +56,10 @@ class AffinitySamples:
         seeds = self.work.seeds.load(name)
         if seeds.low.shape[1:] != size:
             path = self.work.seeds.path(name)
-            raise InputError(f"{path}: made from an image of another size; delete it and run make-seeds again")
+            raise InputError(
+                f"{path}: made from an image of another size, which has changed since; run again, which says what has "
+                "to be recomputed"
+            )
         return seeds.low, seeds.high
 
 
@@ -76,7 +79,7 @@ def _train(context: Context) -> AffinityNet:
         if config.start == "classifier":
             backbone = TagClassifier.load(context.work.weights("classifier")).backbone
         else:
-            backbone = start_backbone(context.config)
+            backbone = start_backbone(context)
         model = AffinityNet(backbone)
     samples = AffinitySamples(records, context.work, context.config.longest_side, config, backbone.mean, backbone.std)
     context.fit("affinity", model, samples, partial(_loss, config), config)

@@ -77,7 +77,7 @@ def _train(context: Context) -> TagClassifier:
     config, records = context.config.classifier, context.training_images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
-        model = TagClassifier(start_backbone(context.config), context.collection.classes)
+        model = TagClassifier(start_backbone(context), context.collection.classes)
     backbone = model.backbone
     samples = ClassifierSamples(records, len(model.classes), config, backbone.mean, backbone.std)
     context.fit("classifier", model, samples, _loss, config)

@@ -104,7 +104,7 @@ def _start(model: Segmenter, context: Context) -> None:
     if start == "classifier":
         start_from(model, TagClassifier.load(context.work.weights("classifier")).backbone)
     elif start == "imagenet" and encoder == context.config.network:
-        start_from(model, start_backbone(context.config))
+        start_from(model, start_backbone(context))
     elif start == "imagenet" and is_backbone(encoder):
         start_from(model, pretrained_backbone(encoder))
     elif start == "imagenet":
