@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from affinitynet.config.config_file import stored_versions, to_dict
-from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.settings import CamConfig, PipelineConfig
 from affinitynet.data.collection import open_collection
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
-from affinitynet.pipeline.table import STAGES, Stage
+from affinitynet.pipeline.table import Stage, stages_of
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
 from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
@@ -81,10 +81,12 @@ def run_stages(
     folder = WorkFolder(Path(work))
     folder.check_is_ours()
     context = open_context(Path(data), folder, config, runtime)
-    chosen = _chosen(stages)
+    chosen = _chosen(context.config, stages)
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
+    if chosen[0].name != "check-data":
+        _check_maps(context, chosen)
     facts, plan = _plan(context, contents, chosen, force)
     with folder.locked() if runtime.processes.first else nullcontext():
         _begin(context, Path(data), contents, plan)
@@ -92,6 +94,7 @@ def run_stages(
             _run_stage(context, stage, plan, facts[stage.name])
             if stage.name == "check-data":
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
+                _check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, Path(data), contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -113,18 +116,26 @@ def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime
         collection=collection.without(folder.left_out()),
         unchecked=collection,
         work=folder,
-        config=replace(config, split=split, classes=collection.classes),
+        config=replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams)),
         split=split,
         runtime=runtime,
     )
 
 
-def _chosen(names: Sequence[str] | None) -> list[Stage]:
-    known = {stage.name: stage for stage in STAGES}
+def _absolute(cams: CamConfig) -> CamConfig:
+    """Return the settings with a folder that a later command finds from wherever it is started."""
+    return cams if cams.from_folder is None else replace(cams, from_folder=str(Path(cams.from_folder).resolve()))
+
+
+def _chosen(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:
+    known = {stage.name: stage for stage in stages_of(config)}
     for name in names or ():
         if name not in known:
             raise InputError(f"stage {name!r}: unknown; known: {', '.join(known)} {did_you_mean(name, known)}")
-    return [stage for stage in STAGES if names is None or stage.name in names]
+    chosen = [stage for stage in known.values() if names is None or stage.name in names]
+    if len(chosen) == len(known) and not any("train-classifier" in stage.needs for stage in chosen):
+        chosen = [stage for stage in chosen if stage.name != "train-classifier"]  # nothing would read it
+    return chosen
 
 
 def _check_segmenter(context: Context) -> None:
@@ -134,9 +145,18 @@ def _check_segmenter(context: Context) -> None:
     check_segmenter(context.config, context.collection.classes)
 
 
+def _check_maps(context: Context, chosen: Sequence[Stage]) -> None:
+    """Raise if activation maps of another method are to be taken and are missing."""
+    source = context.config.cams.from_folder
+    if source is not None and any(stage.name == "make-cams" for stage in chosen):
+        from affinitynet.data.activation_maps import check_maps
+
+        check_maps(Path(source), context.target_images)
+
+
 def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, Facts], Plan]:
     facts = gather_facts(context, contents)
-    return facts, make_plan(STAGES, chosen, facts, context.work.records(), context.work.root, force)
+    return facts, make_plan(stages_of(context.config), chosen, facts, context.work.records(), context.work.root, force)
 
 
 def _begin(context: Context, data: Path, contents: Contents, plan: Plan) -> None:
