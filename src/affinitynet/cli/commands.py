@@ -108,7 +108,7 @@ def _show_understood(folder: WorkFolder) -> None:
     if facts is None:
         print(f"{folder.collection_file} is no longer there; name a new --work to have the collection described again")
     else:
-        show_summary(summarise(facts), Progress(console=Console()))
+        show_summary(summarise(facts), Progress(console=UnreadConsole()))
 
 
 def _warn_again(folder: WorkFolder) -> None:

@@ -20,6 +20,8 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Config = TypeVar("Config")
 
 CLASSES_HELP = "Classes to learn, separated by commas, in the order of their mask values; null: all."
+SHORT = {"-o": "--out", "--cams.from": "--cams.from_folder"}
+"""Other spellings of flags; ``from`` cannot be the name of a setting in Python."""
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w.]*")
 
 
@@ -59,9 +61,8 @@ def underscored(argument: str) -> str:
         >>> underscored("--on-error=stop-now"), underscored("a-file"), underscored("-o")
         ('--on_error=stop-now', 'a-file', '--out')
     """
-    if argument == "-o":
-        return "--out"
     flag, equals, value = argument.partition("=")
+    flag = SHORT.get(flag, flag)
     return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else argument
 
 

@@ -101,6 +101,9 @@ class CamConfig:
     """Sizes of the image the classifier sees, each also mirrored; the maps are summed."""
     precision: Precision = "bfloat16"
     """Arithmetic of the classifier."""
+    from_folder: str | None = None
+    """Folder of maps that another method made, NAME.npy or NAME.npz, to take as they are; --cams.from for short. null:
+    the classifier's."""
 
     def __post_init__(self) -> None:
         _require(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
+from affinitynet.inference.strips import View, strips
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.crf import dense_crf
-from affinitynet.ops.decision import labels_at
+from affinitynet.ops.decision import labels_at, labels_of
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
 
@@ -62,37 +63,57 @@ class SegmentationPredictor:
             config = read_config(folder.config_file, config)
         return cls(Segmenter.load(path), config.predict, device, config.crf)
 
+    @torch.inference_mode()
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Return the mask uint8 [H, W] of an image uint8 [H, W, 3]: 0 background, class + 1.
+
+        It is the argmax of :meth:`scores`, enlarged to the image's size, but takes hardly more memory for many classes
+        than for few (the CRF does).
 
         Raises:
             InputError: the image is not uint8 [H, W, 3].
         """
-        return labels_at(self.scores(image), image.shape[:2])
+        if self.config.crf:
+            return labels_at(self.scores(image), image.shape[:2])
+        small = self._reduced(image)
+        with autocast(self.device, self.config.precision):
+            return labels_of(self._strips(small), len(small), image.shape[:2])
 
     @torch.inference_mode()
     def scores(self, image: np.ndarray) -> Tensor:
         """Return probabilities float32 [C + 1, h, w], background first, at the size the image is labelled at.
 
         That is the image's own unless its long side exceeds ``longest_side``.
+
+        Raises:
+            InputError: the image is not uint8 [H, W, 3].
         """
+        small = self._reduced(image)
+        scores = torch.empty(len(self.model.classes) + 1, *small.shape[:2], device=self.device)
+        done = 0
+        with autocast(self.device, self.config.precision):
+            for strip in self._strips(small):
+                scores[:, done : done + strip.shape[1]] = strip
+                done += strip.shape[1]
+        if self.config.crf:
+            scores = dense_crf(torch.from_numpy(small.copy()).to(self.device), scores, self.crf)
+        return scores
+
+    def _reduced(self, image: np.ndarray) -> np.ndarray:
+        """Return a checked image at the size it is labelled at."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
-        image = reduced(image, self.config.longest_side)
-        size = image.shape[:2]
-        total = torch.zeros(len(self.model.classes) + 1, *size, device=self.device)
-        for scale in self.config.scales:
-            x = to_tensor(resize(image, _scaled(size, scale)))
-            x = normalise(x, self.model.mean, self.model.std)[None].to(self.device)
-            x = torch.cat([x, x.flip(-1)]).contiguous(memory_format=torch.channels_last)
-            with autocast(self.device, self.config.precision):
-                plain, mirrored = self.model(x).softmax(1)
-            both = plain + mirrored.flip(-1)
-            total += F.interpolate(both[None], size, mode="bilinear", align_corners=False)[0]
-        scores = total / (2 * len(self.config.scales))
-        if self.config.crf:
-            scores = dense_crf(torch.from_numpy(image.copy()).to(self.device), scores, self.crf)
-        return scores
+        return reduced(image, self.config.longest_side)
+
+    def _strips(self, image: np.ndarray) -> Iterator[Tensor]:
+        """Yield the probabilities [C + 1, rows, w] of an image, from top to bottom."""
+        size = image.shape[0], image.shape[1]
+        return strips([self._view(image, _scaled(size, scale)) for scale in self.config.scales], size)
+
+    def _view(self, image: np.ndarray, size: tuple[int, int]) -> View:
+        x = normalise(to_tensor(resize(image, size)), self.model.mean, self.model.std)[None].to(self.device)
+        x = torch.cat([x, x.flip(-1)]).contiguous(memory_format=torch.channels_last)
+        return View(self.model, self.model.coarse(x), size)
 
 
 def _scaled(size: tuple[int, ...], factor: float) -> tuple[int, int]:

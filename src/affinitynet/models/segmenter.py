@@ -70,11 +70,11 @@ class Segmenter(nn.Module):
             backbone = build_backbone(encoder, taps)
             self.network: nn.Module = LargeFOV(backbone, labels)
             self.mean, self.std = backbone.mean, backbone.std
-            self.multiple, self.smallest = 1, 1
+            self.multiple, self.smallest, self.aligned = 1, 1, False
         else:
             self.network = _smp_network(architecture, encoder, labels)
             self.mean, self.std = Lite.mean, Lite.std
-            self.multiple, self.smallest = 32, 128
+            self.multiple, self.smallest, self.aligned = 32, 128, True
 
     @property
     def encoder(self) -> nn.Module:
@@ -83,14 +83,50 @@ class Segmenter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first."""
-        height, width = x.shape[2:]
         if self.training and len(x) == 1:
             return self(torch.cat([x, x]))[:1]  # BatchNorm cannot estimate statistics from one pooled value
+        return self.logits(self.coarse(x), x.shape[2:])
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """Return what needs to see the whole image: features of normalised images, from which follow the logits.
+
+        They do not grow with the classes, or hardly: of "LargeFOV" they are the logits at its stride.
+        """
+        height, width = x.shape[2:]
         padded = F.pad(x, (0, self._missing(width), 0, self._missing(height)))
-        logits = self.network(padded).float()
-        if logits.shape[2:] != padded.shape[2:]:
-            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
-        return logits[:, :, :height, :width]
+        if isinstance(self.network, LargeFOV):
+            return self.network(padded)
+        return self.network.get_submodule("decoder")(self.encoder(padded))
+
+    def logits(self, coarse: Tensor, size: tuple[int, ...]) -> Tensor:
+        """Return logits float32 [B, C + 1, H, W] of images of ``size`` (H, W), from what :meth:`coarse` returns."""
+        head = None if isinstance(self.network, LargeFOV) else self.network.get_submodule("segmentation_head")
+        logits = (coarse if head is None else head(coarse)).float()
+        padded = self.padded(size)
+        if logits.shape[2:] != padded:
+            logits = F.interpolate(logits, padded, mode="bilinear", align_corners=False)
+        return logits[:, :, : size[0], : size[1]]
+
+    def coarse_logits(self, coarse: Tensor, start: int, stop: int) -> Tensor:
+        """Return the rows ``start`` to ``stop`` of the logits before they are enlarged to the size of the image.
+
+        Args:
+            coarse: what :meth:`coarse` returns, [B, D, h, w].
+
+        Returns:
+            floating [B, C + 1, stop - start, w]; with ``aligned``, their corners are those of the padded image.
+        """
+        if isinstance(self.network, LargeFOV):
+            return coarse[:, :, start:stop]
+        convolution: Any = self.network.get_submodule("segmentation_head.0")
+        reach = convolution.kernel_size[0] // 2
+        top, bottom = max(start - reach, 0), min(stop + reach, coarse.shape[2])
+        rows = F.pad(coarse[:, :, top:bottom], (0, 0, reach - (start - top), reach - (bottom - stop)))
+        return F.conv2d(rows, convolution.weight, convolution.bias, padding=(0, reach))
+
+    def padded(self, size: tuple[int, ...]) -> torch.Size:
+        """Return the size that an image of ``size`` (H, W) is padded to, for the architecture to accept it."""
+        return torch.Size((size[0] + self._missing(size[0]), size[1] + self._missing(size[1])))
 
     def _missing(self, side: int) -> int:
         """Return how many pixels to pad a side by, for the architecture to accept it."""

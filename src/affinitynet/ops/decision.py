@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from affinitynet.ops.rows import enlarge_rows, lines_between
 from affinitynet.records import Walk
 
-BAND_NUMBERS = 2**25  # full-size scores in memory at a time
+BAND_NUMBERS = 2**22  # full-size scores in memory at a time
 
 
 def labels_at(scores: Tensor, size: tuple[int, ...]) -> np.ndarray:
     """Return the argmax uint8 [H, W] of scores [L, h, w] enlarged bilinearly to ``size`` (H, W).
 
-    Works on a band of rows at a time, so that no array of labels x image is ever in memory.
-
     Example:
         >>> labels_at(torch.tensor([[[0.9, 0.1]], [[0.1, 0.9]]]), (1, 4))
         array([[0, 0, 1, 1]], dtype=uint8)
     """
-    if scores.shape[1:] == tuple(size):
-        return scores.argmax(0).byte().cpu().numpy()
-    height, width = size[0], size[1]
-    count, small = scores.shape[:2]
-    step = max(1, BAND_NUMBERS // (count * width))
-    labels = np.empty((height, width), np.uint8)
-    for start in range(0, height, step):
-        rows = torch.arange(start, min(start + step, height), device=scores.device)
-        place = ((rows + 0.5) * small / height - 0.5).clamp(0, small - 1)
-        low = place.floor().long()
-        high = (low + 1).clamp(max=small - 1)
-        share = (place - low)[:, None]
-        band = scores[:, low] * (1 - share) + scores[:, high] * share
-        wide = F.interpolate(band[None], (len(rows), width), mode="bilinear", align_corners=False)[0]
-        labels[start : start + len(rows)] = wide.argmax(0).byte().cpu().numpy()
+    return labels_of([scores], scores.shape[1], size)
+
+
+def labels_of(strips: Iterable[Tensor], rows: int, size: tuple[int, ...]) -> np.ndarray:
+    """Return what :func:`labels_at` does, of scores that are computed some rows at a time.
+
+    No array of labels x image is ever in memory: neither the scores, nor the enlarged ones, of which a band is
+    decided at a time.
+
+    Args:
+        strips: scores [L, r, w], from the top to the bottom of the image.
+        rows: of all strips together.
+
+    Example:
+        >>> scores = torch.rand(3, 5, 4)
+        >>> bool((labels_of([scores[:, :2], scores[:, 2:]], 5, (9, 8)) == labels_at(scores, (9, 8))).all())
+        True
+    """
+    labels = np.empty(size, np.uint8)
+    lines = lines_between(rows, size[0])
+    seen, done, above = 0, 0, None
+    for strip in strips:
+        first, seen = seen, seen + strip.shape[1]
+        if (rows, strip.shape[2]) == tuple(size):
+            labels[first:seen] = strip.argmax(0).byte().cpu().numpy()
+            continue
+        if above is not None:
+            strip, first = torch.cat([above, strip], 1), first - 1
+        end = int((lines.high < seen).sum())
+        step = max(1, BAND_NUMBERS // (len(strip) * size[1]))
+        for start in range(done, end, step):
+            stop = min(start + step, end)
+            band = enlarge_rows(strip, first, lines.between(start, stop), size[1])
+            labels[start:stop] = band.argmax(0).byte().cpu().numpy()
+        done, above = end, strip[:, -1:]
     return labels
 
 

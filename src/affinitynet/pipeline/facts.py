@@ -30,18 +30,24 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in STAGES}
     paths = {record.path for records in images.values() for record in records}
     paths |= {record.truth.file for measured in truth.values() for _, record in measured if record.truth}
-    digests = _digests(context, contents, sorted(paths))
+    maps = _maps(context)
+    digests = _digests(context, contents, sorted(paths | set(maps.values())))
     settings = to_dict(context.config)
+    if settings["cams"]["from_folder"] is None:
+        del settings["cams"]["from_folder"]  # so that work folders of versions without it stay as they are
 
     read = {"checked": _reading(context.unchecked)}
 
     def facts(stage: Stage) -> Facts:
         masks = [(split, r.name, digests[r.truth.file]) for split, r in truth[stage] if r.truth]
+        used = {record.name: [digests[record.path]] for record in images[stage.images]}
+        for name in used.keys() & maps.keys() if stage.name == "make-cams" else ():
+            used[name].append(digests[maps[name]])
         return Facts(
             {key: settings[key] for key in stage.settings},
             _digest(
                 [
-                    *((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
+                    *((record.name, record.tags, *used[record.name]) for record in images[stage.images]),
                     *read.get(stage.images, ()),
                 ]
             ),
@@ -56,6 +62,17 @@ def _reading(collection: Collection) -> list[object]:
     sizes = [(name, len(records)) for name, records in collection.splits.items()]
     rows = [(left.name, left.reason) for left in collection.left_out]
     return [collection.layout, sizes, rows, [remark.text for remark in collection.remarks]]
+
+
+def _maps(context: Context) -> dict[str, Path]:
+    """Return name -> file of the activation maps that are taken from another method, if they are."""
+    folder = context.config.cams.from_folder
+    if folder is None:
+        return {}
+
+    from affinitynet.data.activation_maps import find_maps
+
+    return find_maps(Path(folder), context.target_images)
 
 
 def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:

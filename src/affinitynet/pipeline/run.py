@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from affinitynet.config.config_file import stored_versions, to_dict
-from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.settings import CamConfig, PipelineConfig
 from affinitynet.data.collection import open_collection
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
@@ -25,7 +25,7 @@ from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
-from affinitynet.pipeline.table import STAGES, Stage
+from affinitynet.pipeline.table import Stage, stages_of
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
 from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
@@ -89,10 +89,12 @@ def run_stages(
     folder.check_is_ours()
     context = open_context(Path(data), folder, config, runtime, tags)
     sources = {"data": str(Path(data).resolve())} | ({} if tags is None else {"tags": str(Path(tags).resolve())})
-    chosen = _chosen(stages)
+    chosen = _chosen(context.config, stages)
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
+    if chosen[0].name != "check-data":
+        _check_maps(context, chosen)
     facts, plan = _plan(context, contents, chosen, force)
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
@@ -102,6 +104,7 @@ def run_stages(
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
                 context = replace(context, collection=context.unchecked.without(folder.left_out()))
+                _check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -125,18 +128,26 @@ def open_context(
         collection=collection.without(folder.left_out()),
         unchecked=collection,
         work=folder,
-        config=replace(config, split=split, classes=collection.classes),
+        config=replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams)),
         split=split,
         runtime=runtime,
     )
 
 
-def _chosen(names: Sequence[str] | None) -> list[Stage]:
-    known = {stage.name: stage for stage in STAGES}
+def _absolute(cams: CamConfig) -> CamConfig:
+    """Return the settings with a folder that a later command finds from wherever it is started."""
+    return cams if cams.from_folder is None else replace(cams, from_folder=str(Path(cams.from_folder).resolve()))
+
+
+def _chosen(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:
+    known = {stage.name: stage for stage in stages_of(config)}
     for name in names or ():
         if name not in known:
             raise InputError(f"stage {name!r}: unknown; known: {', '.join(known)} {did_you_mean(name, known)}")
-    return [stage for stage in STAGES if names is None or stage.name in names]
+    chosen = [stage for stage in known.values() if names is None or stage.name in names]
+    if len(chosen) == len(known) and not any("train-classifier" in stage.needs for stage in chosen):
+        chosen = [stage for stage in chosen if stage.name != "train-classifier"]  # nothing would read it
+    return chosen
 
 
 def _check_segmenter(context: Context) -> None:
@@ -146,9 +157,18 @@ def _check_segmenter(context: Context) -> None:
     check_segmenter(context.config, context.collection.classes)
 
 
+def _check_maps(context: Context, chosen: Sequence[Stage]) -> None:
+    """Raise if activation maps of another method are to be taken and are missing."""
+    source = context.config.cams.from_folder
+    if source is not None and any(stage.name == "make-cams" for stage in chosen):
+        from affinitynet.data.activation_maps import check_maps
+
+        check_maps(Path(source), context.target_images)
+
+
 def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, Facts], Plan]:
     facts = gather_facts(context, contents)
-    return facts, make_plan(STAGES, chosen, facts, context.work.records(), context.work.root, force)
+    return facts, make_plan(stages_of(context.config), chosen, facts, context.work.records(), context.work.root, force)
 
 
 def _begin(context: Context, sources: dict[str, str], contents: Contents, plan: Plan) -> None:

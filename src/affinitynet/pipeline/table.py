@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from affinitynet.config.settings import PipelineConfig
     from affinitynet.pipeline.context import Context
 
 Images = Literal["training", "target", "checked"]
@@ -76,7 +77,8 @@ STAGES = (
     ),
     Stage(
         name="make-cams",
-        help="find where the classifier saw each tagged class: class activation maps",
+        help="find where the classifier saw each tagged class: class activation maps; or take those of another method "
+        "(--cams.from FOLDER)",
         needs=("train-classifier",),
         settings=("cams", "longest_side"),
         images="target",
@@ -148,6 +150,28 @@ STAGES = (
         shared=False,
     ),
 )
+
+
+def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
+    """Return the stages with what they need under some settings.
+
+    Activation maps of another method need no classifier; then only what starts from the classifier needs it.
+
+    Example:
+        >>> from affinitynet.config.settings import CamConfig, PipelineConfig
+        >>> [stage.needs for stage in stages_of(PipelineConfig(cams=CamConfig(from_folder="maps")))[2:5]]
+        [(), ('make-cams',), ('make-seeds', 'train-classifier')]
+    """
+    if config.cams.from_folder is None:
+        return STAGES
+    starting = {"train-affinity": config.affinity.start, "train-segmenter": config.segmenter.start}
+
+    def needs(stage: Stage) -> tuple[str, ...]:
+        if stage.name == "make-cams":
+            return ()
+        return (*stage.needs, "train-classifier") if starting.get(stage.name) == "classifier" else stage.needs
+
+    return tuple(replace(stage, needs=needs(stage)) for stage in STAGES)
 
 
 def commands() -> dict[str, tuple[Stage, ...]]:

@@ -86,10 +86,12 @@ def predict_images(
             write(name, image)
 
     def write(name: str, image: np.ndarray) -> None:
-        found = predictor.scores(image)
-        mask = labels_at(found, image.shape[:2])
         if scores:
+            found = predictor.scores(image)
             probabilities.save(name, found)
+            mask = labels_at(found, image.shape[:2])
+        else:
+            mask = predictor.predict(image)
         if overlays:
             with atomic_file(out / "overlays" / f"{name}.jpg") as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)

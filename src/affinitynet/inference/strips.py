@@ -1,0 +1,78 @@
+"""Probabilities of the segmentation network, some rows of the image at a time.
+
+What the network computes of the whole image hardly grows with the number of classes; logits and probabilities at the
+size of the image do, so only those of a strip are ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.models.segmenter import Segmenter
+from affinitynet.ops.rows import enlarge_rows, lines_between
+
+STRIP_NUMBERS = 2**22
+"""Probabilities in memory at a time; an image of up to so many (20 classes at 500 x 375) is one strip."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An image and its mirror image at one scale, as far as the network has to see them whole.
+
+    Args:
+        model: the segmentation network.
+        coarse: what its :meth:`Segmenter.coarse` makes of [image, mirror image].
+        size: (H, W) of the image at this scale.
+    """
+
+    model: Segmenter
+    coarse: Tensor
+    size: tuple[int, int]
+
+    def probabilities(self, start: int, stop: int, size: tuple[int, int]) -> Tensor:
+        """Return the sum of both images' probabilities, float32 [C + 1, stop - start, W] of ``size`` (H, W)."""
+        if (start, stop) == (0, size[0]):
+            return F.interpolate(self._rows(0, self.size[0])[None], size, mode="bilinear", align_corners=False)[0]
+        if size == self.size:
+            return self._rows(start, stop)
+        lines = lines_between(self.size[0], size[0]).between(start, stop)
+        first, last = int(lines.low[0]), int(lines.high[-1]) + 1
+        return enlarge_rows(self._rows(first, last), first, lines, size[1])
+
+    def _rows(self, start: int, stop: int) -> Tensor:
+        """Return rows of the sum at the view's own size."""
+        plain, mirrored = (self._logits(self.coarse[i : i + 1], start, stop).softmax(1)[0] for i in (0, 1))
+        return plain.add_(mirrored.flip(-1))
+
+    def _logits(self, coarse: Tensor, start: int, stop: int) -> Tensor:
+        if (start, stop) == (0, self.size[0]):
+            return self.model.logits(coarse, self.size)
+        height, width = self.model.padded(self.size)
+        lines = lines_between(coarse.shape[2], height, self.model.aligned).between(start, stop)
+        first, last = int(lines.low[0]), int(lines.high[-1]) + 1
+        logits = self.model.coarse_logits(coarse, first, last)
+        rows = enlarge_rows(logits.float(), first, lines, width, self.model.aligned)
+        # Rounded as the network's own enlargement rounds them, or strips would decide otherwise than whole images.
+        return rows.to(logits.dtype if self.model.aligned else rows.dtype).float()[..., : self.size[1]]
+
+
+def strips(views: Sequence[View], size: tuple[int, int]) -> Iterator[Tensor]:
+    """Yield the mean probabilities float32 [C + 1, rows, W] over all views, from the top to the bottom of the image.
+
+    Args:
+        size: (H, W) of the image.
+    """
+    height, width = size
+    labels = len(views[0].model.classes) + 1
+    step = max(1, STRIP_NUMBERS // (labels * width))
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        total = torch.zeros(labels, stop - start, width, device=views[0].coarse.device)
+        for view in views:
+            total += view.probabilities(start, stop, size)
+        yield total.div_(2 * len(views))
