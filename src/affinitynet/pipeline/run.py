@@ -99,7 +99,7 @@ def run_stages(
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
         for stage in chosen:
-            ran = _run_stage(context, stage, plan, facts[stage.name], by_name=len(chosen) < len(STAGES))
+            ran = _run_stage(context, stage, plan, facts[stage.name], by_name=len(chosen) < len(stages_of(context.config)))
             if stage.name == "check-data":
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
