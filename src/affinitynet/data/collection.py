@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from affinitynet.data.image_files import PassedOver
+from affinitynet.data.image_files import PassedOver, find_image_files
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout
-from affinitynet.data.layouts.registry import LAYOUTS
+from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
 
@@ -31,6 +32,7 @@ class Collection:
         left_out: rows that could not be used.
         remarks: what was read tolerantly, and what looks wrong.
         passed_over: files below the folder that were not used as images.
+        unsound: splits that are neither trained on nor evaluated and have something wrong -> what.
     """
 
     root: Path
@@ -42,13 +44,16 @@ class Collection:
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[Remark, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    unsound: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
 
         Raises:
-            InputError: there is no split of that name.
+            InputError: there is no split of that name, or something in it is wrong.
         """
+        if name in self.unsound:
+            raise InputError(self.unsound[name])
         if name not in self.splits:
             raise InputError(
                 f"--split {name}: {self.root} has no such split; it has {', '.join(self.splits)} "
@@ -105,16 +110,19 @@ class Collection:
         return values
 
 
-def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop") -> Collection:
+def open_collection(
+    root: Path | str, classes: Sequence[str] | None = None, on_error: OnError = "stop", split: str | None = None
+) -> Collection:
     """Read a collection of any known layout.
 
     Args:
-        root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
-            contains it, or a folder of images with ``tags.csv`` or ``tags.json``.
+        root: a folder of one of the layouts of :data:`affinitynet.data.layouts.registry.LAYOUTS`.
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
         on_error: what to do with a row of a list or tag file that cannot be used: "skip" it and name it in
             :attr:`Collection.left_out`, or "stop".
+        split: the one that will be used besides those that are evaluated; by default the default split. What is
+            wrong in the lists of the others does no harm.
 
     Raises:
         InputError: the folder or something in it cannot be used.
@@ -130,16 +138,62 @@ def open_collection(root: Path | str, classes: Sequence[str] | None = None, on_e
             raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
-    collection = _choose(folder, layout, chosen)
-    return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
+    collection = replace(_choose(folder, layout, chosen), passed_over=layout.passed_over)
+    return _with_problems(collection, problems, split or collection.default_split)
 
 
 def _read_layout(folder: Path, problems: Problems) -> Layout:
-    for layout in LAYOUTS.values():
-        if root := layout.recognise(folder):
-            return layout.read(root, problems)
-    forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
-    raise InputError(f"--data {folder}: neither {forms}; write tags.csv with the columns file,tags")
+    found: dict[str, Path] = {}
+    for name, layout in LAYOUTS.items():
+        if not (found and name in FALLBACKS) and (root := layout.recognise(folder)):
+            found[name] = root
+    if not found:
+        raise InputError(f"--data {folder}: {_nearest_layout(folder)}")
+    first = "folder" if "folder" in found and next(folder.glob("tags.*"), None) else next(iter(found))
+    if others := [LAYOUTS[name].FORM for name in found if name != first]:
+        problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
+    return LAYOUTS[first].read(found[first], problems)
+
+
+def _nearest_layout(folder: Path) -> str:
+    """Say what a folder of no known layout holds, and how to make it one."""
+    files = find_image_files(folder)
+    others = Counter(other.path.suffix.lower() for other in files.passed_over if other.path.suffix)
+    count, tables = len(files.images), ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(3))
+    if not count:
+        seen = (
+            f"there is no image in it{f' ({tables} files)' if tables else ''}; pass the folder that contains the images"
+        )
+    else:
+        seen = (
+            f"there are {count} images{f' and {tables} files' if tables else ''}, but nothing that says what is in them"
+        )
+    forms = ", ".join(layout.FORM for layout in LAYOUTS.values())
+    return (
+        f"{seen}; write tags.csv with the columns file,tags (a line is: photo.jpg,cat;dog), or move the images into "
+        f"sub-folders named like their classes. Layouts that are read: {forms}"
+    )
+
+
+def _with_problems(collection: Collection, problems: Problems, split: str) -> Collection:
+    """Add what was noted while it was read; what is wrong in splits that are not used is a warning.
+
+    Raises:
+        InputError: something is wrong in a split in use, and is not to be skipped.
+    """
+    used = dict.fromkeys((split, *collection.evaluation_splits))
+    left_out = list(problems.found)
+    for name in used:
+        rows = problems.of_split.get(name, [])
+        if name in problems.unreadable or (rows and not problems.skip):
+            raise InputError(problems.unreadable.get(name) or rows[0].reason)
+        left_out += rows
+    unsound = {name: rows[0].reason for name, rows in problems.of_split.items() if name not in used}
+    unsound |= {name: reason for name, reason in problems.unreadable.items() if name not in used}
+    for name, reason in unsound.items():
+        count = len(problems.of_split.get(name, []))
+        problems.warn(f"split {name!r} is not used; {f'{count} problems in it' if count else 'problem'}: {reason}")
+    return replace(collection, left_out=tuple(dict.fromkeys(left_out)), remarks=problems.remarks, unsound=unsound)
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:

@@ -103,7 +103,7 @@ def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime
     Raises:
         InputError: the collection is not as it should be, or has no such split.
     """
-    collection = open_collection(data, config.classes, config.on_error)
+    collection = open_collection(data, config.classes, config.on_error, config.split)
     split = config.split or collection.default_split
     collection.split(split)
 

@@ -41,7 +41,7 @@ def measure_masks(
     Raises:
         InputError: a mask or the ground truth is missing, of another size, or holds an unknown value.
     """
-    collection = open_collection(data, classes)
+    collection = open_collection(data, classes, split=split)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
     splits = (split,) if split else collection.evaluation_splits

@@ -49,5 +49,6 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     if record is None or not record.finished:
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
-    collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
+    source = data or stored_data(folder.config_file) or ""
+    collection = open_collection(source, config.classes, config.on_error, config.split)
     return Finished(folder, config, collection.without(folder.left_out()), config.split or collection.default_split)
