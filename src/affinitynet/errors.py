@@ -123,6 +123,12 @@ class Problems:
         self._warnings[text] = None
 
     @property
+    def first(self) -> str | None:
+        """What is wrong with the first image, row or list that was recorded."""
+        rows = (*self.found, *(row for rows in self.of_split.values() for row in rows))
+        return next(iter((*(row.reason for row in rows), *self.unreadable.values())), None)
+
+    @property
     def remarks(self) -> tuple[Remark, ...]:
         """What was noted so far: first what was read tolerantly, then the warnings."""
         taken = (Remark("taken", f"{len(found)} {rule}: {found[0]}") for rule, found in self._taken.items())

@@ -23,7 +23,8 @@ def test_good_files_are_read(known):
 
 @pytest.mark.parametrize(
     "name",
-    ["images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays", "weights"],
+    ["images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays", "weights"]
+    + ["COCO", "CVAT", "YOLO", "YOLO labels", "Hugging Face", "labelmap.txt"],
 )
 def test_damaged_files_are_read_or_refused(name):
     found = fuzz(name, INPUTS, seed=1)

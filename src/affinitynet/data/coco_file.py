@@ -217,5 +217,5 @@ def _is_box(text: str, found: re.Match | None) -> bool:
     end = text.find("]", start)
     if text.count(",", start, end) != 2 * _CORNERS - 1 or text[end + 1 :].lstrip()[:1] != "]":
         return False
-    numbers = text[start:end].split(",")
+    numbers = [number.strip() for number in text[start:end].split(",")]
     return len(set(numbers[::2])) == len(set(numbers[1::2])) == 2

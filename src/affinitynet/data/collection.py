@@ -134,8 +134,8 @@ def open_collection(
     try:
         layout = _read_layout(folder, problems)
     except InputError as error:
-        if problems.found:  # the skipped rows may be the real reason
-            raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
+        if problems.first:  # the skipped rows may be the real reason
+            raise InputError(f"{problems.first} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
     collection = replace(_choose(folder, layout, chosen), passed_over=layout.passed_over)

@@ -71,7 +71,7 @@ def read(root: Path, problems: Problems) -> Layout:
         with problems.within(split):
             files[split] = read_coco(path)
     if not files:
-        raise InputError(next(iter(problems.unreadable.values())))
+        raise InputError(f"{root}: none of its COCO files can be read; export them again")
     classes = _classes(files, problems)
     splits = {}
     for split, file in files.items():

@@ -103,8 +103,7 @@ def read(root: Path, problems: Problems) -> Layout:
             seen.add(record.name)
             splits.setdefault(split, []).append(record)
     if not splits:
-        reasons = (rows[0].reason for rows in problems.of_split.values())
-        raise InputError(next(reasons, f"{path}: lists no images; export CVAT for images"))
+        raise InputError(f"{path}: lists no images that exist; add them, or export CVAT for images with them")
     whole = {name: tuple(records) for name, records in splits.items()}
     rest = tuple(other for other in found.passed_over if other.path != path)
     return Layout(classes, with_untagged(whole, files), default_split(whole), rest)

@@ -72,9 +72,7 @@ def read(root: Path, problems: Problems) -> Layout:
     tagged = sorted({name for listed in rows.values() for row in listed for name in row.tags})
     classes = listing.names if listing else tuple(tagged)
     if not classes or len(classes) > MAX_CLASSES:
-        raise InputError(
-            next(iter(problems.unreadable.values()), f"{tables[0]}: has {len(classes)} tags; write 1 to {MAX_CLASSES}")
-        )
+        raise InputError(f"{tables[0]}: has {len(classes)} tags; write 1 to {MAX_CLASSES}")
     if listing is None and any(row.mask for listed in rows.values() for row in listed):
         problems.warn(
             f"{root}: no file says which mask value is which class; taken in alphabetical order (1 {classes[0]} ...); "
@@ -90,7 +88,8 @@ def read(root: Path, problems: Problems) -> Layout:
                     truth = PngMask(row.mask) if row.mask else None
                     records.append(TaggedImage(images.names[row.key], images.paths[row.key], tags, truth))
         splits[split] = tuple(records)
-    rest = tuple(other for other in found.passed_over if other.path not in tables)
+    used = {*tables, listing.path if listing else None}
+    rest = tuple(other for other in found.passed_over if other.path not in used)
     return Layout(classes, splits, default_split(splits), rest)
 
 

@@ -83,7 +83,7 @@ def read(root: Path, problems: Problems) -> Layout:
         entries = {ALL: list(devkit.annotated())}
     every = {entry.name: entry for listed in entries.values() for entry in listed}.values()
     masked = any(entry.mask for entry in every)
-    classes = class_order((e.names for e in every if e.names), devkit.listing, masked, root, problems)
+    classes = class_order((e.names for e in every if e.names), devkit.listing, root, problems, masked=masked)
     splits = {}
     for split, listed in entries.items():
         with problems.within(split):
@@ -191,11 +191,11 @@ class _Devkit:
         """Return the image that a line names, and the mask if it names one."""
         if found := self._image(line, where):
             return found, None
-        for blank in re.finditer(r"\s+", line):
-            image, mask = line[: blank.start()], line[blank.end() :].removeprefix("/")
+        for image, mask in _two_fields(line):
             if found := self._image(image, where):
                 check_inside(mask, where)
-                return found, self._root / mask
+                if (self._root / mask).is_file() or "/" in mask:
+                    return found, self._root / mask
         fields = [field.removeprefix("/") for field in line.split()]
         for field in fields:
             check_inside(field, where)
@@ -281,6 +281,12 @@ def _class_rows(path: Path) -> list[tuple[str, str]] | None:
         return None
     found = [match for line in lines if (match := _TAG.fullmatch(line))]
     return [(match[1], match[2]) for match in found] if found and len(found) == len(lines) else None
+
+
+def _two_fields(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the ways to divide a line at a blank into an image and a mask, the longest image first."""
+    for blank in reversed(list(re.finditer(r"\s+", line))):
+        yield line[: blank.start()], line[blank.end() :].removeprefix("/")
 
 
 def _stem(key: str) -> str:

@@ -132,7 +132,13 @@ def _colours(path: Path, names: tuple[str, ...], problems: Problems) -> dict[tup
 
 
 def class_order(
-    tagged: Iterable[frozenset[str]], listing: ClassList | None, masked: bool, root: Path, problems: Problems
+    tagged: Iterable[frozenset[str]],
+    listing: ClassList | None,
+    root: Path,
+    problems: Problems,
+    *,
+    masked: bool = False,
+    voc: bool = True,
 ) -> tuple[str, ...]:
     """Return the classes in the order of their mask values.
 
@@ -142,6 +148,7 @@ def class_order(
     Args:
         tagged: the names of each image.
         masked: whether there are masks, whose values depend on the order.
+        voc: whether the classes may be meant to be VOC's.
 
     Raises:
         InputError: there is no class, or there are too many.
@@ -152,10 +159,10 @@ def class_order(
     if listing is not None:
         return listing.names
     odd = sorted(set(counts) - set(CLASSES))
-    if not odd:
+    if not odd and voc:
         return CLASSES
     classes = tuple(sorted(counts))
-    if sum(1 for names in images if names - set(CLASSES)) <= _ODD * len(images):
+    if voc and sum(1 for names in images if names - set(CLASSES)) <= _ODD * len(images):
         classes = (*CLASSES, *odd)
         problems.warn(f"{root}: has classes beside VOC's 20, after which they are numbered: {', '.join(odd[:5])}")
     elif masked:
@@ -163,6 +170,8 @@ def class_order(
             f"{root}: no file says which mask value is which class; taken in alphabetical order (1 {classes[0]} ...); "
             f"write {_LISTINGS[0]} with one class per line, in the order of their values"
         )
+    if not classes:
+        raise InputError(f"{root}: no annotation has an object with a name; annotate some images")
     if len(classes) > MAX_CLASSES:
         raise InputError(f"{root}: {len(classes)} classes; an 8-bit mask has room for {MAX_CLASSES}; use fewer")
     return classes

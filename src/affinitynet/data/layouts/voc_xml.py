@@ -62,7 +62,7 @@ def read(root: Path, problems: Problems) -> Layout:
             if key in read_names:
                 raise InputError(f"{path}: {key} has another annotation, {read_names[key][0]}; keep one")
             read_names[key] = (path, names)
-    classes = class_order((names for _, names in read_names.values()), listing, False, root, problems)
+    classes = class_order((names for _, names in read_names.values()), listing, root, problems, voc=False)
     splits: dict[str, list[TaggedImage]] = {}
     for key, (path, names) in read_names.items():
         split = _split(root, images.paths[key])
@@ -70,18 +70,15 @@ def read(root: Path, problems: Problems) -> Layout:
             tags = class_numbers(names, classes, path, listing)
             splits.setdefault(split, []).append(TaggedImage(images.names[key], images.paths[key], tags))
     if not splits:
-        raise InputError(_first_reason(problems) or f"{root}: no annotation has an image; add the images")
+        raise InputError(f"{root}: no annotation has an image; add the images")
     whole = {name: tuple(records) for name, records in splits.items()}
-    rest = tuple(other for other in found.passed_over if other.path not in set(annotations))
+    used = {*annotations, listing.path if listing else None}
+    rest = tuple(other for other in found.passed_over if other.path not in used)
     return Layout(classes, with_untagged(whole, images), default_split(whole), rest)
 
 
 def _split(root: Path, path: Path) -> str:
     return split_of(path.relative_to(root).as_posix()) or ALL
-
-
-def _first_reason(problems: Problems) -> str | None:
-    return next((rows[0].reason for rows in problems.of_split.values()), None)
 
 
 def _read(path: Path, images: FoundImages, problems: Problems) -> tuple[str, frozenset[str]]:

@@ -82,10 +82,7 @@ def read(root: Path, problems: Problems) -> Layout:
         with problems.within(split):
             records[split] = tuple(reader.records(keys))
     if not any(record.tags for listed in records.values() for record in listed):
-        reasons = (rows[0].reason for rows in problems.of_split.values())
-        raise InputError(
-            next(reasons, f"{names.path}: no label file of its images names an object; expected labels/NAME.txt")
-        )
+        raise InputError(f"{names.path}: no label file of its images names an object; expected labels/NAME.txt")
     labels = set(objects.values())
     rest = tuple(o for o in found.passed_over if o.path not in labels and o.path != names.path)
     return Layout(names.names, with_untagged(records, images), default_split(records), rest)
