@@ -42,8 +42,11 @@ def test_pieces_are_where_they_say():
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[1]", b"{", b'{"a": [1', b'{"a" 1}', b'{"a": [1 2]}', b"{1: 2}", b'{"a": [{"b": }]}', b'{"a": "x', b"\0"]
-    + [b'{"a": [' + b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"],
+    [
+        *(b"", b"[1]", b"{", b'{"a": [1', b'{"a" 1}', b'{"a": [1 2]}', b"{1: 2}", b'{"a": "x', b"\0", b'{"\xff": 1}'),
+        b'{"a": [' + b"[" * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
 )
 def test_what_is_not_json_is_one_line(content):
     with pytest.raises(InputError, match=r"a\.json: not readable JSON at byte \d+") as stopped:

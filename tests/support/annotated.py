@@ -10,7 +10,7 @@ from affinitynet.data.collection import open_collection
 
 OUTLINE = [2, 2, 30, 4, 20, 28]
 RUNS = {"size": [32, 40], "counts": [100, 50, 1130]}
-CODE = {"size": [32, 40], "counts": "T3b1b0S1"}
+CODE = {"size": [32, 40], "counts": "T3b1ZS1"}
 
 
 def pictures(folder: Path) -> None:

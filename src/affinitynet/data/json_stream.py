@@ -12,6 +12,7 @@ from affinitynet.errors import InputError, one_line
 
 LARGEST_PIECE = 64 * 2**20  # bytes
 _CHUNK = 2**22
+_EXPONENT = 2  # characters of a number that are not part of it while the rest is missing: e+
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\r\n]*")
 _FLAT = re.compile(r"\{[^{}]*\}")
@@ -67,9 +68,7 @@ class JsonStream:
         if self._peek() == "}":
             return
         while True:
-            key = self._piece().value()
-            if not isinstance(key, str):
-                raise self._error("the name of a member is not a text")
+            key = self._key()
             self._take(":")
             if self._peek() == "[":
                 elements = self._elements()
@@ -83,6 +82,15 @@ class JsonStream:
                 self._take("}")
                 return
             self._take(",")
+
+    def _key(self) -> str:
+        try:
+            key = self._piece().value()
+        except (ValueError, RecursionError):
+            key = None
+        if not isinstance(key, str):
+            raise self._error("the name of a member is not a text")
+        return key
 
     def _elements(self) -> Iterator[Piece]:
         self._take("[")
@@ -116,7 +124,7 @@ class JsonStream:
                 if isinstance(error, RecursionError) or not self._more():
                     raise self._error(one_line(error)) from None
                 continue
-            if end < len(self._text) or not self._more():  # a number at the end may go on
+            if len(self._text) - end > _EXPONENT or not self._more():  # a number at the end may go on
                 break
         start, self._at = self._at, end
         return Piece(self._text[start:end], self._base + start)
@@ -142,8 +150,10 @@ class JsonStream:
             read = self._file.read(max(_CHUNK, len(rest)))
         except OSError as error:
             raise self._error(str(error.strerror)) from None
+        if not read:
+            return False
         self._base, self._at, self._text = self._base + self._at, 0, rest + read.decode("latin-1")
-        return bool(read)
+        return True
 
     def _error(self, reason: str) -> InputError:
         return InputError(
