@@ -65,6 +65,9 @@ class Problems:
     def __init__(self, on_error: OnError = "stop") -> None:
         self.skip = on_error == "skip"
         self.found: list[LeftOut] = []
+        self.of_split: dict[str, list[LeftOut]] = {}
+        self.unreadable: dict[str, str] = {}
+        self._split: str | None = None
         self._taken: dict[str, list[str]] = {}
         self._warnings: dict[str, None] = {}
 
@@ -74,9 +77,34 @@ class Problems:
         try:
             yield
         except InputError as error:
+            if self._split is not None:
+                self.of_split.setdefault(self._split, []).append(LeftOut(name, part, str(error)))
+                return
             if not self.skip:
                 raise
             self.found.append(LeftOut(name, part, str(error)))
+
+    @contextmanager
+    def within(self, split: str) -> Iterator[None]:
+        """Keep what is wrong in the block apart, as it matters only to those who use that split.
+
+        Problems with single images and rows are recorded in ``of_split``, an error of the list as a whole in
+        ``unreadable``; nothing is raised.
+
+        Example:
+            >>> problems = Problems("stop")
+            >>> with problems.within("test"), problems.noted("a.png", "row"):
+            ...     raise InputError("test.txt:2: fix it")
+            >>> problems.found, problems.of_split["test"][0].reason
+            ([], 'test.txt:2: fix it')
+        """
+        self._split = split
+        try:
+            yield
+        except InputError as error:
+            self.unreadable.setdefault(split, str(error))
+        finally:
+            self._split = None
 
     def taken(self, rule: str, example: str) -> None:
         """Note that something was read tolerantly: by which rule, and what was taken for what.
@@ -93,6 +121,12 @@ class Problems:
     def warn(self, text: str) -> None:
         """Note something that can be read but looks wrong, in one line; the same line is kept once."""
         self._warnings[text] = None
+
+    @property
+    def first(self) -> str | None:
+        """What is wrong with the first image, row or list that was recorded."""
+        rows = (*self.found, *(row for rows in self.of_split.values() for row in rows))
+        return next(iter((*(row.reason for row in rows), *self.unreadable.values())), None)
 
     @property
     def remarks(self) -> tuple[Remark, ...]:

@@ -45,6 +45,7 @@ from affinitynet.files import load_arrays, save_arrays
 from affinitynet.models.weights.files import read_weight_file
 from affinitynet.work.folder import WorkFolder, save_left_out
 from tests.models.test_weight_files import KINDS, small_file
+from tests.support import annotated
 from tests.support.hostile import good_folder, picture
 from tests.support.worlds import tiny_voc
 
@@ -302,7 +303,18 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("collection.json", of(work.collection_file), work.collection_file, described),
         Reader("weights", weights(), folder / "weights.bin", read_weight_file),
     ]
+    for name, write in annotated.WRITERS.items():
+        root = folder / name
+        root.mkdir()
+        target = write(root)
+        found.append(Reader(name, of(target), target, _reading_all(root)))
+    labels = folder / "YOLO" / "labels" / "train" / "a.txt"
+    found.append(Reader("YOLO labels", of(labels), labels, lambda _: annotated.read_all(folder / "YOLO")))
     return {reader.name: reader for reader in found}
+
+
+def _reading_all(root: Path) -> Callable[[Path], object]:
+    return lambda _: annotated.read_all(root)
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from affinitynet.data.image_files import PassedOver
+from affinitynet.data.image_files import PassedOver, find_image_files
 from affinitynet.data.images import image_size
 from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
-from affinitynet.data.layouts.registry import LAYOUTS
+from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS
 from affinitynet.data.layouts.tables import tables_of_other_names
 from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
@@ -35,6 +36,7 @@ class Collection:
         remarks: what was read tolerantly, and what looks wrong.
         passed_over: files below the folder that were not used as images.
         layout: what a folder of its layout is.
+        unsound: splits that are neither trained on nor evaluated and have something wrong -> what.
     """
 
     root: Path
@@ -47,13 +49,16 @@ class Collection:
     remarks: tuple[Remark, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     layout: str = ""
+    unsound: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, name: str) -> tuple[TaggedImage, ...]:
         """Return the images of a split.
 
         Raises:
-            InputError: there is no split of that name.
+            InputError: there is no split of that name, or something in it is wrong.
         """
+        if name in self.unsound:
+            raise InputError(self.unsound[name])
         if name not in self.splits:
             raise InputError(
                 f"--split {name}: {self.root} has no such split; it has {', '.join(self.splits)} "
@@ -117,18 +122,20 @@ def open_collection(
     classes: Sequence[str] | None = None,
     on_error: OnError = "stop",
     tags: Path | str | None = None,
+    split: str | None = None,
 ) -> Collection:
     """Read a collection of any known layout.
 
     Args:
-        root: a VOC devkit folder (``JPEGImages``, ``Annotations``, ``ImageSets``), the folder that
-            contains it, or a folder of images with a table of tags (``tags.csv``, ``tags.xlsx`` ...).
+        root: a folder of one of the layouts of :data:`affinitynet.data.layouts.registry.LAYOUTS`.
         classes: names to learn, in the order of their mask values; all by default. Tags and mask
             regions of other classes are dropped.
         on_error: what to do with a row of a list or tag file that cannot be used: "skip" it and name it in
             :attr:`Collection.left_out`, or "stop".
         tags: a table of tags anywhere, for images anywhere below ``root``; by default the tags are read
             from what is in ``root``.
+        split: the one that will be used besides those that are evaluated; by default the default split. What is
+            wrong in the lists of the others does no harm.
 
     Raises:
         InputError: the folder or something in it cannot be used.
@@ -140,29 +147,71 @@ def open_collection(
     try:
         layout = _read_layout(folder, problems) if tags is None else _read_table(folder, Path(tags), problems)
     except InputError as error:
-        if problems.found:  # the skipped rows may be the real reason
-            raise InputError(f"{problems.found[0].reason} (skipped, and then: {error})") from None
+        if problems.first:  # the skipped rows may be the real reason
+            raise InputError(f"{problems.first} (skipped, and then: {error})") from None
         raise
     chosen = layout.classes if classes is None else tuple(classes)
     collection = _with_white_masks(_choose(folder, layout, chosen), layout, problems)
-    return replace(collection, left_out=tuple(problems.found), remarks=problems.remarks, passed_over=layout.passed_over)
+    collection = replace(collection, passed_over=layout.passed_over)
+    return _with_problems(collection, problems, split or collection.default_split)
 
 
 def _read_layout(folder: Path, problems: Problems) -> Layout:
-    for layout in LAYOUTS.values():
-        if root := layout.recognise(folder):
-            return replace(layout.read(root, problems), form=layout.FORM)
-    forms = " nor ".join(layout.FORM for layout in LAYOUTS.values())
-    cure = "write tags.csv with the columns file,tags"
-    if tables := tables_of_other_names(folder):
-        cure = f"if {tables[0].name} holds the tags, add --tags {tables[0]}"
-    raise InputError(f"--data {folder}: neither {forms}; {cure}")
+    found: dict[str, Path] = {}
+    for name, layout in LAYOUTS.items():
+        if not (found and name in FALLBACKS) and (root := layout.recognise(folder)):
+            found[name] = root
+    if not found:
+        raise InputError(f"--data {folder}: {_nearest_layout(folder)}")
+    first = "folder" if "folder" in found and next(folder.glob("tags.*"), None) else next(iter(found))
+    if others := [LAYOUTS[name].FORM for name in found if name != first]:
+        problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
+    return replace(LAYOUTS[first].read(found[first], problems), form=LAYOUTS[first].FORM)
 
 
 def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
     if not table.is_file():
         raise InputError(f"--tags {table}: no such file; name a table of tags (CSV, .xlsx, JSON)")
     return replace(plain_folder.read(folder, problems, table), form=f"a folder of images with the table {table}")
+
+
+def _nearest_layout(folder: Path) -> str:
+    """Say what a folder of no known layout holds, and how to make it one."""
+    files = find_image_files(folder)
+    others = Counter(other.path.suffix.lower() for other in files.passed_over if other.path.suffix)
+    count, kinds = len(files.images), ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(3))
+    if not count:
+        seen = f"there is no image in it{f' ({kinds} files)' if kinds else ''}"
+        return f"{seen}; pass the folder that contains the images"
+    seen = f"there are {count} images{f' and {kinds} files' if kinds else ''}, but nothing that says what is in them"
+    if tables := tables_of_other_names(folder):
+        return f"{seen}; if {tables[0].name} holds the tags, add --tags {tables[0]}"
+    forms = ", ".join(layout.FORM for layout in LAYOUTS.values())
+    return (
+        f"{seen}; write tags.csv with the columns file,tags (a line is: photo.jpg,cat;dog), or move the images into "
+        f"sub-folders named like their classes. Layouts that are read: {forms}"
+    )
+
+
+def _with_problems(collection: Collection, problems: Problems, split: str) -> Collection:
+    """Add what was noted while it was read; what is wrong in splits that are not used is a warning.
+
+    Raises:
+        InputError: something is wrong in a split in use, and is not to be skipped.
+    """
+    used = dict.fromkeys((split, *collection.evaluation_splits))
+    left_out = list(problems.found)
+    for name in used:
+        rows = problems.of_split.get(name, [])
+        if name in problems.unreadable or (rows and not problems.skip):
+            raise InputError(problems.unreadable.get(name) or rows[0].reason)
+        left_out += rows
+    unsound = {name: rows[0].reason for name, rows in problems.of_split.items() if name not in used}
+    unsound |= {name: reason for name, reason in problems.unreadable.items() if name not in used}
+    for name, reason in unsound.items():
+        count = len(problems.of_split.get(name, []))
+        problems.warn(f"split {name!r} is not used; {f'{count} problems in it' if count else 'problem'}: {reason}")
+    return replace(collection, left_out=tuple(dict.fromkeys(left_out)), remarks=problems.remarks, unsound=unsound)
 
 
 def _choose(root: Path, layout: Layout, chosen: tuple[str, ...]) -> Collection:

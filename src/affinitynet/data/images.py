@@ -115,3 +115,27 @@ def load_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
             "make them the same size or remove the mask"
         )
     return mask
+
+
+def load_colours(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a mask whose colours or values are classes.
+
+    Args:
+        size: (H, W) of the upright image it belongs to.
+
+    Returns:
+        The values of a palette or grayscale picture, uint8 [H, W]; the colours of any other, uint8 [H, W, 3].
+
+    Raises:
+        InputError: it is missing, not a picture, or of another size.
+    """
+    with _opened(path) as picture:
+        if picture.mode in ("P", "L", "1"):
+            return load_mask(path, size)
+        colours = np.asarray(picture.convert("RGB"))
+    if colours.shape[:2] != tuple(size):
+        raise InputError(
+            f"{path}: the mask is {colours.shape[1]} x {colours.shape[0]} pixels, its image {size[1]} x {size[0]}; "
+            "make them the same size or remove the mask"
+        )
+    return colours

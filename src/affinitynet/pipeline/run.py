@@ -99,7 +99,9 @@ def run_stages(
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
         for stage in chosen:
-            ran = _run_stage(context, stage, plan, facts[stage.name], by_name=len(chosen) < len(stages_of(context.config)))
+            ran = _run_stage(
+                context, stage, plan, facts[stage.name], by_name=len(chosen) < len(stages_of(context.config))
+            )
             if stage.name == "check-data":
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
@@ -118,7 +120,7 @@ def open_context(
     Raises:
         InputError: the collection is not as it should be, or has no such split.
     """
-    collection = open_collection(data, config.classes, config.on_error, tags=tags)
+    collection = open_collection(data, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
     collection.split(split)
 

@@ -43,7 +43,7 @@ def measure_masks(
     Raises:
         InputError: a mask or the ground truth is missing, of another size, or holds an unknown value.
     """
-    collection = open_collection(data, classes, tags=tags)
+    collection = open_collection(data, classes, tags=tags, split=split)
     if not Path(masks).is_dir():
         raise InputError(f"--masks {masks}: no such folder; name the one that holds NAME.png of every image")
     runtime = runtime or Runtime(alone=True)

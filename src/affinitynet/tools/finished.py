@@ -53,6 +53,6 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     config = read_config(folder.config_file, PipelineConfig())
     tags = stored_tags(folder.config_file)
     source = data or stored_data(folder.config_file) or ""
-    collection = open_collection(source, config.classes, config.on_error, tags=tags)
+    collection = open_collection(source, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
     return Finished(folder, config, collection.without(folder.left_out()), split, tags)
