@@ -128,10 +128,11 @@ def annotations() -> list[bytes]:
 def tables() -> list[bytes]:
     """Tables in every form: delimiters, class columns, a row a tag, lists in cells, UTF-16."""
     rows = ["a.png,cat", 'b.png,"cat, dog"', "C.PNG,cat|dog", "./d.png,\"['cat', 'dog']\"", "x/e.jpg,dog", "f,"]
+    counted = [f"{number},{row}" for number, row in enumerate(rows)]
     columns = ["a.png,1,0", "b.png,0,1", "c.png,1,1", "d.png,0,0"]
     return [
         "\n".join(["file,tags", *rows]).encode(),
-        "\r\n".join(["sep=;", ",file,tags", *rows]).replace(",", ";").encode(),
+        "\r\n".join(["sep=;", ",file,tags", *counted]).replace(",", ";").encode(),
         "\n".join(["file,cat,dog", *columns]).encode(),
         "\n".join(["file,cat,dog", *columns]).replace("1", "x").replace("0", "").encode(),
         "\n".join(["ImageID,LabelName,Confidence,split", "a,cat,1,train", "a,dog,0,train", "b,dog,1,val"]).encode(),
