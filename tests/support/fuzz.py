@@ -24,7 +24,8 @@ import torch
 from affinitynet.config.config_file import read_config, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import open_collection
-from affinitynet.data.images import load_image, load_mask
+from affinitynet.data.images import load_image
+from affinitynet.data.masks import load_mask
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import load_arrays, save_arrays
 from affinitynet.models.weights.files import read_weight_file

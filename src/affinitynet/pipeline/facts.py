@@ -37,11 +37,16 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
         masks = [(split, r.name, digests[r.truth.file]) for split, r in truth[stage] if r.truth]
         return Facts(
             {key: settings[key] for key in stage.settings},
-            _digest((record.name, record.tags, digests[record.path]) for record in images[stage.images]),
+            _digest((r.name, r.tags, digests[r.path], *_values(r)) for r in images[stage.images]),
             _digest(masks) if stage.truth else "",
         )
 
     return {stage.name: facts(stage) for stage in STAGES}
+
+
+def _values(record: TaggedImage) -> list[object]:
+    """Return how an image of more than 8 bits is read; nothing where the collection has none."""
+    return [] if record.values is None else [record.values.settings]
 
 
 def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:

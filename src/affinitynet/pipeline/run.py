@@ -18,7 +18,7 @@ import yaml
 
 from affinitynet.config.config_file import stored_versions, to_dict
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.data.collection import open_collection
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
@@ -91,7 +91,7 @@ def run_stages(
         for stage in chosen:
             _run_stage(context, stage, plan, facts[stage.name])
             if stage.name == "check-data":
-                context = replace(context, collection=context.unchecked.without(folder.left_out()))
+                context = replace(context, collection=_checked(context.unchecked, folder))
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, Path(data), contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -110,13 +110,18 @@ def open_context(data: Path, folder: WorkFolder, config: PipelineConfig, runtime
     from affinitynet.pipeline.context import Context
 
     return Context(
-        collection=collection.without(folder.left_out()),
+        collection=_checked(collection, folder),
         unchecked=collection,
         work=folder,
         config=replace(config, split=split, classes=collection.classes),
         split=split,
         runtime=runtime,
     )
+
+
+def _checked(collection: Collection, folder: WorkFolder) -> Collection:
+    """Return a collection as check-data found it: without what cannot be used, and with the range of its values."""
+    return collection.without(folder.left_out()).with_values(folder.values())
 
 
 def _chosen(names: Sequence[str] | None) -> list[Stage]:

@@ -50,4 +50,5 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
         raise InputError(f"--work {work}: {MADE[stage]}")
     config = read_config(folder.config_file, PipelineConfig())
     collection = open_collection(data or stored_data(folder.config_file) or "", config.classes, config.on_error)
-    return Finished(folder, config, collection.without(folder.left_out()), config.split or collection.default_split)
+    checked = collection.without(folder.left_out()).with_values(folder.values())
+    return Finished(folder, config, checked, config.split or collection.default_split)

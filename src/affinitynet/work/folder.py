@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
-from affinitynet.records import ScoreMaps, Seeds, Walk
+from affinitynet.records import ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts
 
 
@@ -99,6 +99,11 @@ class WorkFolder:
         return self.root / "left_out.csv"
 
     @property
+    def values_file(self) -> Path:
+        """How images of more than 8 bits are read, if the collection has some."""
+        return self.root / "values.json"
+
+    @property
     def cams(self) -> Artifacts[ScoreMaps]:
         return Artifacts(self.root, CAMS)
 
@@ -159,6 +164,19 @@ class WorkFolder:
             return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(f"{self.left_out_file}: cannot be read ({error}); delete it and run again") from None
+
+    def values(self) -> ValueRanges | None:
+        """Return how ``check-data`` found that images of more than 8 bits are to be read, ``None`` without any.
+
+        Raises:
+            InputError: the file was torn or changed to something else.
+        """
+        if not self.values_file.exists():
+            return None
+        try:
+            return ValueRanges.from_settings(read_json(self.values_file))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""

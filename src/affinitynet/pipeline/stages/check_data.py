@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from affinitynet.data.images import load_image
+from affinitynet.data.images import inspect_image
+from affinitynet.data.values import Measured, ranges_of, remarks_of
 from affinitynet.errors import InputError, LeftOut, Problems
+from affinitynet.files import write_json
 from affinitynet.pipeline.context import Context
 from affinitynet.records import TaggedImage
 from affinitynet.work.folder import save_left_out
@@ -12,7 +14,8 @@ from affinitynet.work.folder import save_left_out
 def check_data(context: Context) -> None:
     """Read every image and mask of the splits in use: better now than hours into a training.
 
-    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on.
+    Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on; and ``values.json``: how
+    images of more than 8 bits are read, if there are some.
 
     Raises:
         InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
@@ -20,24 +23,44 @@ def check_data(context: Context) -> None:
     """
     records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
+    measured: dict[str, Measured] = {}
+    notes: dict[str, str] = {}
 
     def check(record: TaggedImage) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
             raise InputError(f"{record.path}: is no longer there; keep the folder available during the run")
         with problems.noted(record.name, "image"):
-            load_image(record.path)
+            found = inspect_image(record.path)
+            if found.note:
+                notes[record.name] = found.note
+            if found.measured:
+                measured[record.name] = found.measured
             if record.truth is not None:
                 with problems.noted(record.name, "mask"):
-                    context.unchecked.mask(record)
+                    context.unchecked.mask(record, problems)
 
     context.runtime.for_each_image("check-data", check, records)
     rows = context.unchecked.left_out
     left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))
     _check_rest(context, left_out, len(records) + len({row.name for row in rows}))
+    for name, note in sorted(notes.items()):
+        problems.taken(note, name)
+    _save_values(context, measured, problems)
+    for remark in problems.remarks:
+        context.runtime.progress.say(f"check-data: {remark.text}")
     context.work.left_out_file.unlink(missing_ok=True)  # that of a run that was killed before this stage had finished
     if left_out:
         context.runtime.progress.say(f"check-data: {len(left_out)} skipped, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
+
+
+def _save_values(context: Context, measured: dict[str, Measured], problems: Problems) -> None:
+    """Write which values become black and white in the images of more than 8 bits, and say so."""
+    context.work.values_file.unlink(missing_ok=True)
+    ranges = ranges_of(measured.values())
+    if ranges is not None:
+        write_json(context.work.values_file, ranges.settings)
+        remarks_of(measured, ranges, problems)
 
 
 def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
