@@ -100,9 +100,15 @@ def cure_for(name: str) -> str:
     installed = {HEIC: "pillow_heif", DICOM: "pydicom"}
     if name in installed and find_spec(installed[name]) is not None:
         return ""
-    if name == AVIF and features.check("avif"):
+    if name == AVIF and reads_avif():
         return ""
     return CURES.get(name, "")
+
+
+@cache
+def reads_avif() -> bool:
+    """Return whether Pillow reads AVIF: from 11.3 on, where it was built so."""
+    return find_spec("PIL.AvifImagePlugin") is not None and bool(features.check("avif"))
 
 
 @cache
@@ -110,7 +116,7 @@ def pillow_formats() -> list[str]:
     """Return the formats that Pillow may open here: its other readers start programs (EPS) or are little used."""
     readers: list[type] = [JpegImageFile, PngImageFile, WebPImageFile, TiffImageFile, BmpImageFile, GifImageFile]
     readers += [Jpeg2KImageFile, PpmImageFile]
-    if features.check("avif"):
+    if reads_avif():
         from PIL.AvifImagePlugin import AvifImageFile
 
         readers.append(AvifImageFile)

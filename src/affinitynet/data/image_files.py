@@ -22,7 +22,10 @@ _WITH_BLANKS = ("System Volume Information", "Network Trash Folder", "Temporary 
 JUNK = frozenset(name.lower() for name in (*_OF_NETWORK_DRIVES.split(), *_OF_SYSTEMS.split(" "), *_WITH_BLANKS))
 """Names (lower case) of what systems and network drives leave behind; and so is what begins with a dot or with "~$"."""
 
-OWN = (frozenset(("config.yaml", "stages.json")), frozenset(("predict.json",)))
+PREDICTED = "affinitynet.json"
+"""Name of the file that ``predict`` writes beside its masks."""
+
+OWN = (frozenset(("config.yaml", "stages.json")), frozenset((PREDICTED,)))
 """Files that make a folder one that affinitynet wrote: a work folder, and what ``predict`` writes."""
 
 _TEXTS = ".txt .csv .tsv .xml .json .jsonl .yaml .yml .md .html .htm .css .js .py .ipynb .log .toml .cfg .ini .svg"

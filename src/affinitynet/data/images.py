@@ -58,7 +58,7 @@ def load_image(path: Path, values: ValueRanges | None = None) -> np.ndarray:
         >>> load_image(path)[0, :, 0].tolist(), load_image(path, ValueRanges(ValueRange(0, 65535)))[0, :, 0].tolist()
         ([0, 127, 255], [0, 8, 16])
     """
-    return _read(path, values).pixels
+    return read_image(path, values).pixels
 
 
 def load_tagged(record: TaggedImage) -> np.ndarray:
@@ -70,25 +70,15 @@ def load_tagged(record: TaggedImage) -> np.ndarray:
     return load_image(record.path, record.values)
 
 
-def inspect_image(path: Path, values: ValueRanges | None = None) -> ImageRead:
+def read_image(path: Path, values: ValueRanges | None = None, measured: bool = False) -> ImageRead:
     """Read an image as :func:`load_image`, and say what is special about its file.
+
+    Args:
+        measured: whether to measure which values a deep image uses.
 
     Raises:
         InputError: as :func:`load_image`.
     """
-    return _read(path, values, measured=True)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (H, W) of the upright picture, from its header.
-
-    Raises:
-        InputError: the file is missing, empty or not a picture.
-    """
-    return read_frame(path).size
-
-
-def _read(path: Path, values: ValueRanges | None, measured: bool = False) -> ImageRead:
     found = read_pixels(path)
     if isinstance(found.content, Image.Image):
         return ImageRead(_rgb(found.content), note=found.note)
@@ -98,6 +88,15 @@ def _read(path: Path, values: ValueRanges | None, measured: bool = False) -> Ima
     seen = (deep.window if values is None else None) or range_for(deep.values, deep.known, values)
     pixels = _composed(deep, to_8_bit(deep.values, deep.known, seen, deep.inverted))
     return ImageRead(pixels, True, seen, _measure(deep) if measured else None, found.note)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of the upright picture, from its header.
+
+    Raises:
+        InputError: the file is missing, empty or not a picture.
+    """
+    return read_frame(path).size
 
 
 def _measure(deep: DeepPixels) -> Measured | None:

@@ -16,7 +16,7 @@ from affinitynet.data.dicom import dicom_size, read_dicom
 from affinitynet.data.formats import DICOM, HEAD, HEIC, cure_for, format_of, pillow_formats
 from affinitynet.data.tiff import TiffFacts, read_tiff, tiff_facts
 from affinitynet.data.values import known_values
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, one_line
 from affinitynet.records import ValueRange
 
 ORIENTATION = 274
@@ -25,7 +25,7 @@ ORIENTATION = 274
 _FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 """Orientation -> steps over rows and columns, after these have changed places from 5 on."""
 
-_PNG_LAYOUTS = {2: "RGB", 4: "LA", 6: "RGBA"}  # by the colour type in the header
+_PNG_LAYOUTS = {b"\x02": "RGB", b"\x04": "LA", b"\x06": "RGBA"}  # by the colour type in the header
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class Pixels:
     lossy: bool = False
 
 
+class _UnknownError(InputError):
+    """Pillow does not know what the file is."""
+
+
 def read_pixels(path: Path) -> Pixels:
     """Read a picture of any format that is known here.
 
@@ -92,8 +96,17 @@ def read_pixels(path: Path) -> Pixels:
     facts = tiff_facts(path) if name == "TIFF" else None
     if facts is not None and not facts.plain:
         return Pixels(_deep_tiff(path, facts), facts.note)
-    if name == "PNG" and head[24] == 16 and head[25] in _PNG_LAYOUTS:
-        return Pixels(_deep_png(path, _PNG_LAYOUTS[head[25]]))
+    if name == "PNG" and head[24:25] == b"\x10" and head[25:26] in _PNG_LAYOUTS:
+        return Pixels(_deep_png(path, _PNG_LAYOUTS[head[25:26]]))
+    try:
+        return _with_pillow(path, name, facts)
+    except _UnknownError:
+        if facts is None:
+            raise
+        return Pixels(_chosen(read_tiff(path), facts, facts.orientation), facts.note)
+
+
+def _with_pillow(path: Path, name: str | None, facts: TiffFacts | None) -> Pixels:
     with opened(path, name) as picture:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith(("I", "F")):
@@ -148,13 +161,15 @@ def opened(path: Path, name: str | None = None) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such image; fix the list or tag file that names it") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not a readable image; replace or remove it") from None
+        raise _UnknownError(f"{path}: not a readable image; replace or remove it") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: more than {largest():,} pixels; make it smaller") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from None
+        raise InputError(
+            f"{path}: cannot be read ({one_line(error) or type(error).__name__}); replace or remove it"
+        ) from None
 
 
 def largest() -> int:

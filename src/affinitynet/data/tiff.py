@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import zlib
 from dataclasses import dataclass
@@ -187,9 +188,10 @@ def read_tiff(path: Path) -> np.ndarray:
 
 def _refusal(path: Path, error: Exception) -> str:
     if "imagecodecs" in str(error):
+        packed = re.search(r"COMPRESSION\.(\w+)", str(error))
         return (
-            f"{path}: its depth or number of bands is read, but not with this compression ({one_line(error)}); "
-            "pip install 'affinitynet[tiff]', or save it without compression"
+            f"{path}: its depth or number of bands is read, but not with its compression"
+            f"{f' ({packed[1]})' if packed else ''}; pip install 'affinitynet[tiff]', or save it without compression"
         )
     return f"{path}: cannot be read ({one_line(error) or type(error).__name__}); replace or remove it"
 

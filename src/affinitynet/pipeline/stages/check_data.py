@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affinitynet.data.images import inspect_image
+from affinitynet.data.images import read_image
 from affinitynet.data.values import Measured, ranges_of, remarks_of
 from affinitynet.errors import InputError, LeftOut, Problems
 from affinitynet.files import write_json
@@ -30,7 +30,7 @@ def check_data(context: Context) -> None:
         if not record.path.exists():  # it was a moment ago: not the image is at fault
             raise InputError(f"{record.path}: is no longer there; keep the folder available during the run")
         with problems.noted(record.name, "image"):
-            found = inspect_image(record.path)
+            found = read_image(record.path, measured=True)
             if found.note:
                 notes[record.name] = found.note
             if found.measured:
