@@ -22,7 +22,7 @@ from torch import Tensor
 from affinitynet.config.config_file import read_config, stored_data
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pipeline.context import Context
@@ -52,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     _row(result, "the walk's masks, with tags", collection, measured, lambda r: work.masks.load(r.name))
     ours = SegmentationPredictor.load(arguments.work)
     label = f"network on the walk's masks of {split}, no tags"
-    tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_image(r.path)))
+    tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_tagged(r)))
     with tempfile.TemporaryDirectory() as folder:
         _train_on_drawn(WorkFolder(Path(folder)), work, collection, config, arguments.drawn, epochs)
         theirs = SegmentationPredictor.load(Path(folder) / "segmenter.safetensors")
         theirs = SegmentationPredictor(theirs.model, config.predict)
         label = f"same network on the {len(drawn)} drawn masks of {arguments.drawn}, {epochs} epochs"
-        supervised = _row(result, label, collection, measured, lambda r: theirs.predict(load_image(r.path)))
+        supervised = _row(result, label, collection, measured, lambda r: theirs.predict(load_tagged(r)))
     result.add_row("ratio of tags to drawn masks", f"{100 * tagged / supervised:.1f}")
     show(result)
 

@@ -5,9 +5,10 @@ Everything here is checked when it is made, so that the rooms above need not che
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from affinitynet.errors import InputError
 
@@ -23,6 +24,67 @@ IGNORE = 255
 
 MAX_CLASSES = 254
 """A mask is an 8-bit PNG: 0 is background, 255 is ignore, so 254 classes fit."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The values of an image that become black and white; those between keep their place.
+
+    Args:
+        low: becomes 0, as does what is less.
+        high: becomes 255, as does what is more.
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ValueRanges:
+    """How images of more than 8 bits are read in a collection: all alike, so that brightness keeps its meaning.
+
+    Args:
+        integers: for images of whole numbers, if there are some.
+        floats: for the others, if there are some.
+
+    Example:
+        >>> ranges = ValueRanges(ValueRange(0.0, 4095.0))
+        >>> ValueRanges.from_settings(ranges.settings) == ranges
+        True
+    """
+
+    integers: ValueRange | None = None
+    floats: ValueRange | None = None
+
+    @property
+    def settings(self) -> dict[str, list[float]]:
+        """The ranges as plain values, for JSON."""
+        found = {"integers": self.integers, "floats": self.floats}
+        return {name: [seen.low, seen.high] for name, seen in found.items() if seen is not None}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Sequence[float]] | None) -> ValueRanges | None:
+        """Undo :attr:`settings`; ``None`` for nothing.
+
+        Raises:
+            ValueError: they are something else.
+        """
+        if not settings:
+            return None
+        try:
+            found = {name: ValueRange(*map(float, bounds)) for name, bounds in settings.items()}
+            return cls(**found)
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"not ranges of values ({error})") from None
+
+
+VALUES = "values"
+"""Name of the ranges in the settings that are saved with a network."""
+
+
+def saved_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a network's settings that say how the images were read that it was trained on."""
+    return {VALUES: settings[VALUES]} if VALUES in settings else {}
 
 
 class GroundTruth(Protocol):
@@ -50,6 +112,7 @@ class TaggedImage:
         path: The image file.
         tags: 0-based class numbers in ascending order; empty for an image without any object.
         truth: Ground truth for evaluation, or ``None``. Never read by a training stage.
+        values: How an image of more than 8 bits is read; ``None``: by its own values.
 
     Raises:
         InputError: ``name`` is empty, absolute or climbs out of its folder.
@@ -63,6 +126,7 @@ class TaggedImage:
     path: Path
     tags: tuple[int, ...] = ()
     truth: GroundTruth | None = None
+    values: ValueRanges | None = None
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")

@@ -17,6 +17,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ from affinitynet.data.facts import (
     read_facts,
     write_facts,
 )
-from affinitynet.data.images import load_image, load_mask
+from affinitynet.data.formats import reads_avif
+from affinitynet.data.images import load_image
+from affinitynet.data.masks import load_mask
 from affinitynet.data.summary import summarise
 from affinitynet.errors import InputError, LeftOut, Remark
 from affinitynet.files import load_arrays, save_arrays
@@ -46,6 +49,7 @@ from affinitynet.models.weights.files import read_weight_file
 from affinitynet.work.folder import WorkFolder, save_left_out
 from tests.models.test_weight_files import KINDS, small_file
 from tests.support import annotated
+from tests.support.deep import deep_pictures, dicom, heic
 from tests.support.hostile import good_folder, picture
 from tests.support.worlds import tiny_voc
 
@@ -99,11 +103,18 @@ def pictures() -> list[bytes]:
         *(picture(mode, small) for mode in ("L", "P", "RGBA", "I;16", "1")),
         picture("CMYK", small, "JPEG"),
         picture(size=small, form="TIFF", compression="tiff_lzw"),
+        *(picture(size=small, form=form) for form in ("PPM", "JPEG2000")),
+        *((picture(size=small, form="AVIF"),) if reads_avif() else ()),
+        *deep_pictures(),
     ]
 
 
 def masks() -> list[bytes]:
-    return [picture("L", (24, 16)), picture("P", (24, 16)), picture("1", (24, 16))]
+    return [*(picture(mode, (24, 16)) for mode in ("L", "P", "1", "I;16")), picture("RGB", (24, 16), "TIFF")]
+
+
+def dicoms() -> list[bytes]:
+    return [dicom(np.arange(384).reshape(16, 24) * 10, RescaleSlope="2", RescaleIntercept="-1024")]
 
 
 def arrays() -> list[bytes]:
@@ -273,6 +284,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     lists = voc / "ImageSets" / "Segmentation"
     found = [
         Reader("images", pictures(), folder / "image.png", load_image),
+        *([Reader("DICOM", dicoms(), folder / "image.dcm", load_image)] if find_spec("pydicom") else []),
+        *([Reader("HEIC", [heic((24, 16))], folder / "image.heic", load_image)] if find_spec("pillow_heif") else []),
         Reader("masks", masks(), folder / "mask.png", lambda path: load_mask(path, (16, 24))),
         Reader("tags.csv", of(table / "tags.csv"), table / "tags.csv", dataset(table)),
         Reader(

@@ -26,6 +26,7 @@ from openpyxl import Workbook
 from PIL import Image
 
 from affinitynet.cli import main
+from tests.support.deep import png16, png_chunk, tiff, with_tag
 from tests.support.worlds import tiny_voc
 
 GOES_ON, STOPS, READ = "skipped, the rest continues", "stops", "read"
@@ -80,8 +81,38 @@ def picture(mode: str = "RGB", size: tuple[int, int] = (40, 32), form: str = "PN
     return file.getvalue()
 
 
-def png_chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def coloured() -> bytes:
+    return picture_of(np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8))
+
+
+def transparent() -> bytes:
+    return picture_of(np.full((32, 40, 4), 7, np.uint8))
+
+
+def picture_of(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
+def deep_png() -> bytes:
+    return png16(np.random.default_rng(0).integers(0, 60_000, (32, 40, 3)).astype(np.uint16))
+
+
+def deep_tiff(kind: type = float) -> bytes:
+    return tiff((np.arange(32 * 40 * 6).reshape(32, 40, 6) % 4096).astype(kind))
+
+
+def wide(content: bytes) -> bytes:
+    return with_tag(with_tag(content, 256, 65_535), 257, 65_535)
+
+
+def tiff_bomb() -> bytes:
+    """Return a TIFF of 40 x 1 pixels whose only strip unpacks to a gigabyte."""
+    pressed = zlib.compressobj(9)
+    strip = b"".join(pressed.compress(bytes(2**20)) for _ in range(1000)) + pressed.flush()
+    content = tiff(np.zeros((1, 40, 6), np.uint16), compression="zlib")
+    return with_tag(with_tag(content, 273, len(content)), 279, len(strip)) + strip
 
 
 def png(width: int, height: int, rows: bytes, *chunks: bytes) -> bytes:
@@ -241,6 +272,23 @@ CASES = [
     Case("image: CMYK", image(lambda: picture("CMYK", form="JPEG"), "f.jpg"), READ),
     Case("image: animated GIF", image(lambda: picture(form="GIF", **TWO_FRAMES), "f.gif"), READ),
     Case("image: animated WebP", image(lambda: picture(form="WEBP", **TWO_FRAMES), "f.webp"), READ),
+    Case("image: JPEG 2000 cut off", image(lambda: picture(form="JPEG2000")[:300], "f.jp2"), GOES_ON, "f.jp2"),
+    Case("image: PGM of more pixels than it holds", image(b"P5\n9000 9000\n255\nabc", "f.pgm"), GOES_ON, "f.pgm"),
+    Case("image: PGM of 10 gigapixels in the header", image(b"P5\n99999 99999\n255\n", "f.pgm"), GOES_ON, "pixels"),
+    Case("image: HEIC header alone", image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "f.jpg"), GOES_ON, "f.jpg"),
+    Case("image: AVIF header alone", image(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "f.jpg"), GOES_ON, "f.jpg"),
+    Case("image: DICOM header alone", image(bytes(128) + b"DICM", "f.jpg"), GOES_ON, "f.jpg"),
+    Case("image: TIFF of 6 bands cut off", image(lambda: deep_tiff()[:300], "f.tif"), GOES_ON, "f.tif"),
+    Case(
+        "image: TIFF of 65,535 x 65,535 floats in the header", image(lambda: wide(deep_tiff()), "f.tif"), GOES_ON, "GB"
+    ),
+    Case("image: TIFF that unpacks to a gigabyte", image(tiff_bomb, "f.tif"), GOES_ON, "unpacks to more"),
+    Case("image: TIFF of complex numbers", image(lambda: deep_tiff(complex), "f.tif"), GOES_ON, "no picture has"),
+    Case("image: PNG of 16-bit colours cut off", image(lambda: deep_png()[:900]), GOES_ON, "f.png"),
+    Case("image: 12 bit, 6 bands", image(lambda: deep_tiff(np.uint16), "f.tif"), READ),
+    Case("image: NaN and infinity alone", image(lambda: tiff(np.full((32, 40), np.nan)), "f.tif"), READ),
+    Case("image: link to the folder above", lambda root: (root / "up").symlink_to(root.parent), READ),
+    Case("image: link of a folder to itself", lambda root: (root / "up").symlink_to(root / "up"), READ),
     Case("image: 16 bit", image(lambda: picture("I;16")), READ),
     Case("image: floats", image(lambda: picture("F", form="TIFF"), "f.tif"), READ),
     Case("image: transparent", image(lambda: picture("RGBA")), READ),
@@ -249,8 +297,10 @@ CASES = [
     ),
     Case("image: name of no UTF-8", odd_name, READ),
     Case("mask: another size", mask(lambda: picture("L", (9, 9))), GOES_ON, "9 x 9"),
-    Case("mask: colours", mask(picture), GOES_ON, "8-bit"),
-    Case("mask: 16 bit", mask(lambda: picture("I;16")), GOES_ON, "8-bit"),
+    Case("mask: colours", mask(coloured), GOES_ON, "8-bit"),
+    Case("mask: 16 bit", mask(deep_png), GOES_ON, "8-bit"),
+    Case("mask: JPEG", mask(lambda: picture("L", form="JPEG")), GOES_ON, "a JPEG changes"),
+    Case("mask: transparent", mask(transparent), GOES_ON, "transparent"),
     Case("mask: values that are no class", mask(lambda: png(40, 32, bytes([0, *[7] * 40]) * 32)), GOES_ON, "value 7"),
     Case("mask: cut off", mask(lambda: picture("L")[:300]), GOES_ON, TRUTH),
     Case("mask: bomb", mask(lambda: bomb(14_000)), GOES_ON, "pixels"),

@@ -81,7 +81,7 @@ def test_what_is_no_mask_of_this_data_is_refused(world, tmp_path):
         (Image.new("L", size, 77), "holds value 77, but there are 4 classes"),
         (Image.new("L", size, 255), "255 is not a label here"),
         (Image.new("L", (3, 3)), "the mask is 3 x 3 pixels"),
-        (Image.new("RGB", size), "8-bit palette or grayscale"),
+        (Image.new("RGB", size, (9, 7, 1)), "contains colours"),
     ):
         picture.save(first)
         with pytest.raises(InputError, match=complaint):

@@ -144,7 +144,12 @@ def _show_demo(_: dict, values: Namespace) -> int:
 
 
 def _show_predicted(predicted: Any, values: Namespace) -> int:
-    print(f"{predicted.labelled} images labelled: {values.out / 'masks'}")
+    rate = f" ({predicted.labelled / predicted.seconds:.1f} a second)" if predicted.labelled else ""
+    print(f"{predicted.labelled} images labelled{rate}: {values.out / 'masks'}")
+    for remark in predicted.remarks:
+        print(remark.text)
+    if predicted.passed_over:
+        print(f"not looked at: {'; '.join(predicted.passed_over)}")
     return show_left_out(predicted.left_out, values.out / "left_out.csv")
 
 

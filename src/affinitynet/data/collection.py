@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from affinitynet.data.image_files import PassedOver, find_image_files
-from affinitynet.data.images import image_size
 from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS
 from affinitynet.data.layouts.tables import tables_of_other_names
+from affinitynet.data.truth import upright_labels
 from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
-from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage, ValueRanges
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,20 @@ class Collection:
         splits = (split, *self.evaluation_splits)
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
-    def mask(self, record: TaggedImage) -> np.ndarray:
+    def with_values(self, values: ValueRanges | None) -> Collection:
+        """Return the collection with the values that become black and white in its images of more than 8 bits."""
+        if values is None:
+            return self
+        splits = {
+            name: tuple(replace(record, values=values) for record in records) for name, records in self.splits.items()
+        }
+        return replace(self, splits=splits)
+
+    def mask(self, record: TaggedImage, problems: Problems | None = None) -> np.ndarray:
         """Return an image's ground truth, uint8 [H, W]: 0 background, class + 1, 255 ignore.
+
+        Args:
+            problems: takes note of a mask that was turned with its photograph.
 
         Raises:
             InputError: it cannot be read, differs from the image in size, or contains a value that
@@ -104,7 +116,7 @@ class Collection:
         """
         if record.truth is None:
             raise InputError(f"{record.name}: has no ground-truth mask")
-        stored = record.truth.labels(image_size(record.path))
+        stored = upright_labels(record.truth, record.path, problems)
         values = self.mask_values[stored]
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):

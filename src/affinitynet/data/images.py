@@ -1,55 +1,49 @@
-"""Reading pictures: any common format to RGB, and masks to label maps."""
+"""Reading pictures: any common format to 8-bit RGB."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image
 
-from affinitynet.errors import InputError
+from affinitynet.data.pixels import DeepPixels, read_frame, read_pixels
+from affinitynet.data.values import Measured, kind_of, measure, range_for, to_8_bit
+from affinitynet.records import TaggedImage, ValueRange, ValueRanges
 
-_READERS = (JpegImageFile, PngImageFile, WebPImageFile, TiffImageFile, BmpImageFile, GifImageFile)
-"""What a file may contain, regardless of its name: Pillow's other readers start programs (EPS) or are little used."""
-
-_ORIENTATION = 274  # EXIF tag; 5..8 rotate the picture by a quarter turn
+WHITE = 255
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture and turn any error while it is read into one line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # anything that matters raises an error, which names it
-            with Image.open(path, formats=[str(reader.format) for reader in _READERS]) as picture:
-                yield picture
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image; fix the list or tag file that names it") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not a readable image; replace or remove it") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read ({error}); replace or remove it") from None
+@dataclass(frozen=True)
+class ImageRead:
+    """An image and what there is to say about its file.
+
+    Args:
+        pixels: uint8 [H, W, 3] RGB, upright.
+        deep: whether the file holds values of more than 8 bits.
+        scaled: the values that became black and white, of a deep one.
+        measured: the values in use, of a deep one that is not all of one value.
+        note: which bands and pages are used, where that is not all of them; else nothing.
+    """
+
+    pixels: np.ndarray
+    deep: bool = False
+    scaled: ValueRange | None = None
+    measured: Measured | None = None
+    note: str = ""
 
 
-def load_image(path: Path) -> np.ndarray:
+def load_image(path: Path, values: ValueRanges | None = None) -> np.ndarray:
     """Read a picture of any format and mode as uint8 [H, W, 3] RGB, upright.
 
     EXIF orientation is applied, grayscale and palettes are expanded, transparency is composed on white
-    (as in image viewers), 16-bit and float gray values are scaled: 16 bit by 1/257, other integers
-    and floats from their own minimum and maximum.
+    (as in image viewers). Values of more than 8 bits are scaled: by the range of the collection, or, without one, by
+    the bits that the file's whole numbers need (10, 12, 14, 16), other ones from the file's least to its greatest.
+    NaN and "no data" are black and decide nothing. Of more than four bands the first three are used.
+
+    Args:
+        values: which values become black and white, in all images of a collection.
 
     Raises:
         InputError: the file is missing, empty, truncated, or not a picture.
@@ -60,25 +54,40 @@ def load_image(path: Path) -> np.ndarray:
         >>> Image.new("L", (3, 2), 7).save(path)
         >>> load_image(path).shape, int(load_image(path).max())
         ((2, 3, 3), 7)
+        >>> Image.fromarray(np.array([[0, 2047, 4095]], np.uint16)).save(path)
+        >>> load_image(path)[0, :, 0].tolist(), load_image(path, ValueRanges(ValueRange(0, 65535)))[0, :, 0].tolist()
+        ([0, 127, 255], [0, 8, 16])
     """
-    with _opened(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith(("I", "F")):
-            upright = Image.fromarray(_to_8_bit(np.asarray(upright), sixteen="16" in upright.mode))
-        if upright.has_transparency_data:
-            layer = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return np.asarray(upright.convert("RGB"))
+    return read_image(path, values).pixels
 
 
-def _to_8_bit(values: np.ndarray, sixteen: bool) -> np.ndarray:
-    """Scale high-depth gray values [H, W] to uint8."""
-    values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    # A 16-bit PNG may be opened in a 32-bit mode; values in that range are 16-bit ones.
-    if sixteen or (low >= 0 and 255 < high < 65536 and (values == np.round(values)).all()):
-        return (values / 257).round().astype(np.uint8)
-    return ((values - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
+def load_tagged(record: TaggedImage) -> np.ndarray:
+    """Read the image of a collection as uint8 [H, W, 3] RGB, deep values by the range of the collection.
+
+    Raises:
+        InputError: as :func:`load_image`.
+    """
+    return load_image(record.path, record.values)
+
+
+def read_image(path: Path, values: ValueRanges | None = None, measured: bool = False) -> ImageRead:
+    """Read an image as :func:`load_image`, and say what is special about its file.
+
+    Args:
+        measured: whether to measure which values a deep image uses.
+
+    Raises:
+        InputError: as :func:`load_image`.
+    """
+    found = read_pixels(path)
+    if isinstance(found.content, Image.Image):
+        return ImageRead(_rgb(found.content), note=found.note)
+    deep = found.content
+    if deep.values.dtype == np.uint8 and deep.window is None:
+        return ImageRead(_composed(deep, deep.values), note=found.note)
+    seen = (deep.window if values is None else None) or range_for(deep.values, deep.known, values)
+    pixels = _composed(deep, to_8_bit(deep.values, deep.known, seen, deep.inverted))
+    return ImageRead(pixels, True, seen, _measure(deep) if measured else None, found.note)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -87,55 +96,28 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing, empty or not a picture.
     """
-    with _opened(path) as picture:
-        width, height = picture.size
-        sideways = picture.getexif().get(_ORIENTATION, 1) >= 5
-        return (width, height) if sideways else (height, width)
+    return read_frame(path).size
 
 
-def load_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a ground-truth mask as stored label values, uint8 [H, W].
-
-    Args:
-        path: an 8-bit palette or grayscale PNG.
-        size: (H, W) of the upright image it belongs to.
-
-    Raises:
-        InputError: it is missing, or has the wrong format or size.
-    """
-    with _opened(path) as picture:
-        if picture.mode not in ("P", "L", "1"):
-            raise InputError(
-                f"{path}: a mask must be an 8-bit palette or grayscale PNG whose values are classes, not {picture.mode}"
-            )
-        mask = np.asarray(picture, dtype=np.uint8)
-    if mask.shape != tuple(size):
-        raise InputError(
-            f"{path}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels, its image {size[1]} x {size[0]}; "
-            "make them the same size or remove the mask"
-        )
-    return mask
+def _measure(deep: DeepPixels) -> Measured | None:
+    if deep.window is not None:
+        return Measured(kind_of(deep.values[deep.known]), deep.window)
+    return measure(deep.values, deep.known)
 
 
-def load_colours(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask whose colours or values are classes.
+def _composed(deep: DeepPixels, pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 [H, W, 3] of gray or RGB values, laid on white where they are transparent."""
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if deep.alpha is not None:
+        alpha = deep.alpha[..., None]
+        pixels = (pixels * alpha + WHITE * (1 - alpha)).round().astype(np.uint8)
+    return np.ascontiguousarray(pixels)
 
-    Args:
-        size: (H, W) of the upright image it belongs to.
 
-    Returns:
-        The values of a palette or grayscale picture, uint8 [H, W]; the colours of any other, uint8 [H, W, 3].
-
-    Raises:
-        InputError: it is missing, not a picture, or of another size.
-    """
-    with _opened(path) as picture:
-        if picture.mode in ("P", "L", "1"):
-            return load_mask(path, size)
-        colours = np.asarray(picture.convert("RGB"))
-    if colours.shape[:2] != tuple(size):
-        raise InputError(
-            f"{path}: the mask is {colours.shape[1]} x {colours.shape[0]} pixels, its image {size[1]} x {size[0]}; "
-            "make them the same size or remove the mask"
-        )
-    return colours
+def _rgb(picture: Image.Image) -> np.ndarray:
+    """Return uint8 [H, W, 3] of an 8-bit picture of any mode, laid on white where it is transparent."""
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(picture.convert("RGB"))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affinitynet.data.images import image_size
-from affinitynet.data.truth import PngMask
+from affinitynet.data.truth import PngMask, upright_labels
 from affinitynet.errors import InputError
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 
@@ -40,6 +39,6 @@ def _values(record: TaggedImage) -> set[int]:
     if not isinstance(record.truth, PngMask):
         return {BACKGROUND + 1}  # other forms of ground truth name their classes
     try:
-        return set(np.unique(record.truth.labels(image_size(record.path))).tolist())
+        return set(np.unique(upright_labels(record.truth, record.path)).tolist())
     except InputError:
         return set()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.refine import mask_scores
@@ -26,7 +27,7 @@ from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.decision import decide
 from affinitynet.ops.seeds import background_score
 from affinitynet.ops.walk import random_walk
-from affinitynet.records import Prediction, ScoreMaps, Walk
+from affinitynet.records import VALUES, Prediction, ScoreMaps, ValueRanges, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
 
@@ -81,6 +82,15 @@ class MaskPredictor:
             read_config(folder.config_file, PipelineConfig()),
             device,
         )
+
+    def read(self, path: Path | str) -> np.ndarray:
+        """Read an image file as uint8 [H, W, 3], deep values as in the collection that the classifier was trained on.
+
+        Raises:
+            InputError: as :func:`affinitynet.data.images.load_image`.
+        """
+        settings = _given(self.classifier, "classifier").settings
+        return load_image(Path(path), ValueRanges.from_settings(settings.get(VALUES)))
 
     def predict(self, image: np.ndarray, tags: Sequence[str | int]) -> Prediction:
         """Make the mask of one image.

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
+from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.strips import View, strips
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at, labels_of
+from affinitynet.records import VALUES, ValueRanges
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
 
@@ -62,6 +64,19 @@ class SegmentationPredictor:
                 raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
             config = read_config(folder.config_file, config)
         return cls(Segmenter.load(path), config.predict, device, config.crf)
+
+    @property
+    def values(self) -> ValueRanges | None:
+        """How images of more than 8 bits were read in training, ``None`` if there were none."""
+        return ValueRanges.from_settings(self.model.settings.get(VALUES))
+
+    def read(self, path: Path | str) -> np.ndarray:
+        """Read an image file as uint8 [H, W, 3], deep values as in the collection that the network was trained on.
+
+        Raises:
+            InputError: as :func:`affinitynet.data.images.load_image`.
+        """
+        return load_image(Path(path), self.values)
 
     @torch.inference_mode()
     def predict(self, image: np.ndarray) -> np.ndarray:

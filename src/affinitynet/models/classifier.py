@@ -14,6 +14,7 @@ from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
+from affinitynet.records import saved_values
 
 REFERENCE_CLASSES = 20  # those of VOC, for which the learning rates were chosen
 
@@ -74,6 +75,7 @@ class TagClassifier(nn.Module):
         count = len(found.state["fc8.weight"])
         names = found.settings.get("classes") or classes or [f"class {i + 1}" for i in range(count)]
         model = cls(build_backbone(found.network, found.settings.get("taps")), names)
+        model.settings |= saved_values(found.settings)
         fill(model, found.state, str(path))
         return model.eval()
 

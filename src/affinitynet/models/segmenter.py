@@ -17,6 +17,7 @@ from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
+from affinitynet.records import saved_values
 
 LARGEFOV = "LargeFOV"
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -156,7 +157,9 @@ class Segmenter(nn.Module):
         found = read_weights(path)
         if "architecture" not in found.settings:
             raise InputError(f"{path}: contains no segmentation network; pass a segmenter.safetensors")
-        model = cls(**{"taps": None, **found.settings})
+        values = saved_values(found.settings)
+        model = cls(**{"taps": None, **{key: value for key, value in found.settings.items() if key not in values}})
+        model.settings |= values
         fill(model, found.state, str(path))
         return model.eval()
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from affinitynet.data.collection import Collection
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import reduced
 from affinitynet.files import atomic_file
 from affinitynet.ops.decision import enlarge
@@ -51,7 +51,7 @@ def _pictures(
     work: WorkFolder, collection: Collection, record: TaggedImage, longest_side: int | None
 ) -> list[np.ndarray]:
     """Return the record's image, CAM overlay, mask overlay and ground-truth overlay, uint8 [h, w, 3]."""
-    image = reduced(load_image(record.path), longest_side)
+    image = reduced(load_tagged(record), longest_side)
     size = image.shape[:2]
     cams = work.cams.load(record.name).scores.numpy().max(0, initial=0)
     mask = work.masks.load(record.name)

@@ -12,12 +12,12 @@ from torch import nn
 
 from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
 from affinitynet.data.collection import Collection
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import reduced
 from affinitynet.files import save_weights
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
-from affinitynet.records import TaggedImage
+from affinitynet.records import VALUES, TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.training.checkpoint import TrainingFiles
 from affinitynet.training.loop import Loss, fit
@@ -57,17 +57,24 @@ class Context:
 
     def image(self, record: TaggedImage) -> np.ndarray:
         """Return an image uint8 [H, W, 3] at the size it is labelled at: at most ``longest_side`` long."""
-        return reduced(load_image(record.path), self.config.longest_side)
+        return reduced(load_tagged(record), self.config.longest_side)
 
     def fit(self, network: str, model: nn.Module, samples: TrainingSamples, loss: Loss, config: TrainConfig) -> None:
         """Train a network of the work folder; see :func:`affinitynet.training.loop.fit`."""
         files = TrainingFiles(f"train-{network}", self.work.checkpoint(network), self.work.losses(network))
         fit(model, samples, loss, config, files, self.runtime, self.config.seed)
 
+    @property
+    def _values(self) -> dict[str, Any]:
+        """How images of more than 8 bits were read, for those that a network will see later; nothing without any."""
+        values = self.work.values()
+        return {} if values is None else {VALUES: values.settings}
+
     def finish_training(self, network: str, model: Any) -> None:
         """Write a trained network with its ``settings``, and forget how far its training had come."""
         if self.runtime.processes.first:
-            save_weights(self.work.weights(network), model.state_dict(), model.settings)
+            settings = model.settings | self._values
+            save_weights(self.work.weights(network), model.state_dict(), settings)
             self.work.checkpoint(network).unlink(missing_ok=True)
 
 

@@ -47,7 +47,10 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
             {key: settings[key] for key in stage.settings},
             _digest(
                 [
-                    *((record.name, record.tags, *used[record.name]) for record in images[stage.images]),
+                    *(
+                        (record.name, record.tags, *used[record.name], *_values(record))
+                        for record in images[stage.images]
+                    ),
                     *read.get(stage.images, ()),
                 ]
             ),
@@ -73,6 +76,11 @@ def _maps(context: Context) -> dict[str, Path]:
     from affinitynet.data.activation_maps import find_maps
 
     return find_maps(Path(folder), context.target_images)
+
+
+def _values(record: TaggedImage) -> list[object]:
+    """Return how an image of more than 8 bits is read; nothing where the collection has none."""
+    return [] if record.values is None else [record.values.settings]
 
 
 def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:

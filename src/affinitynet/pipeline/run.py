@@ -18,7 +18,7 @@ import yaml
 
 from affinitynet.config.config_file import stored_versions, to_dict
 from affinitynet.config.settings import CamConfig, PipelineConfig
-from affinitynet.data.collection import open_collection
+from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
 from affinitynet.errors import InputError, did_you_mean
@@ -105,7 +105,7 @@ def run_stages(
             if stage.name == "check-data":
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
-                context = replace(context, collection=context.unchecked.without(folder.left_out()))
+                context = replace(context, collection=_checked(context.unchecked, folder))
                 _check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
@@ -127,13 +127,18 @@ def open_context(
     from affinitynet.pipeline.context import Context
 
     return Context(
-        collection=collection.without(folder.left_out()),
+        collection=_checked(collection, folder),
         unchecked=collection,
         work=folder,
         config=replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams)),
         split=split,
         runtime=runtime,
     )
+
+
+def _checked(collection: Collection, folder: WorkFolder) -> Collection:
+    """Return a collection as check-data found it: without what cannot be used, and with the range of its values."""
+    return collection.without(folder.left_out()).with_values(folder.values())
 
 
 def _absolute(cams: CamConfig) -> CamConfig:

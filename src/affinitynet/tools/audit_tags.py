@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.files import write_text
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
@@ -73,7 +73,7 @@ def audit_tags(work: Path, data: Path | None = None, *, runtime: Runtime | None 
 
     def classify(numbered: tuple[int, TaggedImage]) -> None:
         number, record = numbered
-        found[number] = tag_probabilities(classifier, load_image(record.path), config.classifier)
+        found[number] = tag_probabilities(classifier, load_tagged(record), config.classifier)
 
     jobs = list(enumerate(records))
     runtime.for_each_image("audit-tags", classify, runtime.processes.share(jobs))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from affinitynet.data.collection import Collection, open_collection
-from affinitynet.data.images import image_size, load_mask
+from affinitynet.data.images import image_size
+from affinitynet.data.masks import load_mask
 from affinitynet.errors import InputError
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.runtime.runtime import Runtime

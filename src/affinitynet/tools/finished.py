@@ -55,4 +55,5 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     source = data or stored_data(folder.config_file) or ""
     collection = open_collection(source, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
-    return Finished(folder, config, collection.without(folder.left_out()), split, tags)
+    checked = collection.without(folder.left_out()).with_values(folder.values())
+    return Finished(folder, config, checked, split, tags)

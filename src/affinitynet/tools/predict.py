@@ -1,24 +1,35 @@
-"""Masks of images without tags, from files and folders of any size."""
+"""Masks of images without tags, from files, folders and lists of any size."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
-from affinitynet.data.image_files import find_image_files
-from affinitynet.data.images import load_image
-from affinitynet.errors import InputError, LeftOut, OnError, Problems
-from affinitynet.files import atomic_file
-from affinitynet.runtime.processes import Processes
+from affinitynet.data.image_files import PREDICTED, summary_of
+from affinitynet.data.images import read_image
+from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark
+from affinitynet.files import atomic_file, write_json
 from affinitynet.runtime.runtime import Runtime
+from affinitynet.tools.sources import FoundImages, find_images
 from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
 from affinitynet.work.drive import refused_names
 from affinitynet.work.folder import save_left_out
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from affinitynet.inference.untagged import SegmentationPredictor
+
+OVERLAYS = "overlays"
+POLL = 1.0
+"""Seconds between two looks at a folder that is watched; a file that has not changed in between is complete."""
+
+_OWN_VALUES = "images of more than 8 bits, each by its own range of values: the network was trained on 8-bit images"
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,16 @@ class Predicted:
     Args:
         labelled: number of images labelled now.
         left_out: what could not be read.
+        seconds: that labelling took.
+        passed_over: lines about files that were not looked at.
+        remarks: what was read tolerantly.
     """
 
     labelled: int
     left_out: tuple[LeftOut, ...]
+    seconds: float = 0.0
+    passed_over: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def predict_images(
@@ -41,6 +58,7 @@ def predict_images(
     *,
     overlays: bool = False,
     scores: bool = False,
+    watch: bool = False,
     on_error: OnError = "skip",
     runtime: Runtime | None = None,
 ) -> Predicted:
@@ -50,11 +68,13 @@ def predict_images(
     alone, so that the same command continues.
 
     Args:
-        sources: Image files, and folders that are searched through.
+        sources: Image files, folders that are searched through, and lists of both: files that end in .txt, with a path
+            a line, or - for standard input.
         out: Where masks/NAME.png go, with their sub-folders.
         model: A work folder with a segmentation network, or its .safetensors file.
         overlays: Also write overlays/NAME.jpg: the image with its mask laid over.
         scores: Also write scores/NAME.npz: probabilities float16 [C + 1, h, w], background first.
+        watch: Go on with images that are added to the folders, until Ctrl-C.
         on_error: What happens to an image that cannot be read: it is skipped and listed in left_out.csv, or everything
             stops.
         runtime: how to compute; its processes share the images.
@@ -62,87 +82,148 @@ def predict_images(
     Raises:
         InputError: a source is missing or not an image, or there is no model.
     """
-    images = find_images(sources)
+    problems, runtime = Problems(on_error), runtime or Runtime()
+    without = [out / folder for folder in (MASKS.folder, PROBABILITIES.folder, OVERLAYS)]
+    if watch:
+        _check_watch(sources, runtime)
+    found = find_images(sources, without, problems, empty=watch)
 
     from affinitynet.inference.untagged import SegmentationPredictor
-    from affinitynet.ops.decision import labels_at
-    from affinitynet.pictures.overlays import overlay_mask
 
-    runtime = runtime or Runtime()
-    processes = runtime.processes
     predictor = SegmentationPredictor.load(model, runtime.device)
-    masks, probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
-    problems = Problems(on_error)
-    refused = refused_names(out, images) if processes.first else {}
-    refused = dict(processes.gather(list(refused.items())))
+    if runtime.processes.first:
+        write_json(out / PREDICTED, {"command": "predict", "model": str(model)})
+    run = _Run(predictor, out, overlays, scores, problems)
+    run.label(found.images, runtime)
+    if watch:
+        runtime.progress.say(f"{run.tried} images labelled; watching for more, until Ctrl-C")
+        try:
+            for added in _added(sources, without, found):
+                run.label(added, runtime)
+        except KeyboardInterrupt:
+            found = find_images(sources, without, Problems("skip"), empty=True)
+    return _summed(run, found, runtime)
 
-    def label(name: str) -> None:
+
+class _Run:
+    """One call: what it labels with, and what it has done so far.
+
+    Args:
+        predictor: the network.
+        out, overlays, scores: what to write, and where.
+        problems: takes what cannot be read.
+    """
+
+    def __init__(
+        self, predictor: SegmentationPredictor, out: Path, overlays: bool, scores: bool, problems: Problems
+    ) -> None:
+        self.predictor, self.out, self.overlays, self.scores, self.problems = predictor, out, overlays, scores, problems
+        self.masks, self.probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
+        self.tried, self.seconds = 0, 0.0
+        self.notes: list[tuple[str, str]] = []
+        self.refused: dict[str, str] = {}
+
+    def label(self, images: dict[str, Path], runtime: Runtime) -> None:
+        """Label this process's share of the images that have no mask yet."""
+        own = runtime.processes.share(list(images))
+        refused = refused_names(self.out, images) if runtime.processes.first else {}
+        self.refused = dict(runtime.processes.gather(list(refused.items())))
+        missing = [name for name in own if name in self.refused or name not in self.masks]
+        start = time.monotonic()
+        self.tried += len(missing)
+        runtime.for_each_image("predict", lambda name: self._one(name, images[name]), missing, total=len(own))
+        self.seconds += time.monotonic() - start
+
+    def _one(self, name: str, path: Path) -> None:
         image = None
-        with problems.noted(name, "image"):
-            if name in refused:
-                raise InputError(refused[name])
-            image = load_image(images[name])
+        with self.problems.noted(name, "image"):
+            if name in self.refused:
+                raise InputError(self.refused[name])
+            found = read_image(path, self.predictor.values)
+            image = found.pixels
+            if found.note:
+                self.notes.append((found.note, name))
+            if found.deep and self.predictor.values is None:
+                self.notes.append((_OWN_VALUES, name))
         if image is not None:
-            write(name, image)
+            self._write(name, image)
 
-    def write(name: str, image: np.ndarray) -> None:
-        if scores:
-            found = predictor.scores(image)
-            probabilities.save(name, found)
+    def _write(self, name: str, image: np.ndarray) -> None:
+        from affinitynet.ops.decision import labels_at
+        from affinitynet.pictures.overlays import overlay_mask
+
+        if self.scores:
+            found = self.predictor.scores(image)
+            self.probabilities.save(name, found)
             mask = labels_at(found, image.shape[:2])
         else:
-            mask = predictor.predict(image)
-        if overlays:
-            with atomic_file(out / "overlays" / f"{name}.jpg") as file:
+            mask = self.predictor.predict(image)
+        if self.overlays:
+            with atomic_file(self.out / OVERLAYS / f"{name}.jpg") as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
-        masks.save(name, mask)  # last: an image with a mask is finished
-
-    own = processes.share(list(images))
-    missing = [name for name in own if name in refused or name not in masks]
-    runtime.for_each_image("predict", label, missing, total=len(own))
-    return _summed(len(missing), problems, out, processes)
+        self.masks.save(name, mask)  # last: an image with a mask is finished
 
 
-def _summed(tried: int, problems: Problems, out: Path, processes: Processes) -> Predicted:
+def _check_watch(sources: Sequence[Path], runtime: Runtime) -> None:
+    """Raise if there is nothing to watch, or several processes would."""
+    if not any(source.is_dir() for source in sources):
+        raise InputError("--watch: none of the sources is a folder; name one")
+    if runtime.processes.count > 1:
+        raise InputError("--watch: several processes cannot share a folder that grows; start one")
+
+
+def _added(sources: Sequence[Path], without: Sequence[Path], found: FoundImages) -> Iterator[dict[str, Path]]:
+    """Yield name -> image of files that are added to folders, once they no longer change; never ends."""
+    names = dict(found.images)
+    known = set(names.values())
+    before: dict[Path, tuple[int, int]] = {}
+    folders = [source for source in sources if source.is_dir()]
+    while True:
+        time.sleep(POLL)
+        now: dict[Path, tuple[int, int]] = {}
+        added: dict[str, Path] = {}
+        for name, path in find_images(folders, without, empty=True).images.items():
+            if path in known or (state := _state(path)) is None:
+                continue
+            now[path] = state
+            if before.get(path) == state:
+                free = name if name not in names else f"{name}{path.suffix}"
+                added[free] = names[free] = path
+        known.update(added.values())
+        before = now
+        if added:
+            yield added
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file that holds something."""
+    try:
+        stat = path.stat()
+    except OSError:  # it was there a moment ago
+        return None
+    return (stat.st_size, stat.st_mtime_ns) if stat.st_size else None
+
+
+def _summed(run: _Run, found: FoundImages, runtime: Runtime) -> Predicted:
     """Add up what the processes did, and let the first one list what was skipped."""
-    left_out = tuple(sorted(processes.gather(problems.found), key=lambda left: left.name))
+    processes = runtime.processes
+    unread = [
+        LeftOut(passed.path.name, "image", f"{passed.path}: {passed.reason}")
+        for passed in found.passed_over
+        if passed.picture
+    ]
+    rows = [left for left in run.problems.found if left.part == "row"]  # known to every process
+    failed = processes.gather([left for left in run.problems.found if left.part != "row"])
+    left_out = tuple(sorted((*rows, *failed, *unread), key=lambda left: left.name))
+    said = Problems()
+    for rule, name in sorted(processes.gather(run.notes)):
+        said.taken(rule, name)
     if processes.first:
-        (out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
+        (run.out / "left_out.csv").unlink(missing_ok=True)  # an earlier call's
         if left_out:
-            save_left_out(out / "left_out.csv", left_out)
-    return Predicted(sum(processes.gather([tried])) - len(left_out), left_out)
-
-
-def find_images(sources: Sequence[Path]) -> dict[str, Path]:
-    """Return name -> image of all files named and all below the folders named.
-
-    A name is the path below the folder without its suffix; with it where two differ in nothing else.
-
-    Raises:
-        InputError: a source is missing, or no image is found.
-
-    Example:
-        >>> find_images([])
-        Traceback (most recent call last):
-        affinitynet.errors.InputError: no image to label; name image files or folders that hold some
-    """
-    found: list[tuple[Path, Path]] = []
-    for source in sources:
-        if source.is_dir():
-            found += [(path.relative_to(source), path) for path in find_image_files(source).images]
-        elif source.is_file():
-            found.append((Path(source.name), source))
-        else:
-            raise InputError(f"{source}: no such file or folder; name images or folders of images")
-    if not found:
-        raise InputError("no image to label; name image files or folders that hold some")
-    stems = Counter(relative.with_suffix("") for relative, _ in found)
-    images: dict[str, Path] = {}
-    for relative, path in found:
-        name = (relative if stems[relative.with_suffix("")] > 1 else relative.with_suffix("")).as_posix()
-        if name in images:
-            raise InputError(
-                f"{path} and {images[name]}: would both be labelled as {name}; label them into two folders"
-            )
-        images[name] = path
-    return images
+            save_left_out(run.out / "left_out.csv", left_out)
+    lines = summary_of(passed for passed in found.passed_over if not passed.picture)
+    if found.junk:
+        lines.append(f"{found.junk} hidden or left behind by the system")
+    labelled = sum(processes.gather([run.tried])) - len(failed)
+    return Predicted(labelled, left_out, run.seconds, tuple(lines), said.remarks)

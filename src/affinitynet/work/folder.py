@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
-from affinitynet.records import ScoreMaps, Seeds, Walk
+from affinitynet.records import ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts, Kind
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
@@ -112,6 +112,11 @@ class WorkFolder:
         return self.root / "collection.json"
 
     @property
+    def values_file(self) -> Path:
+        """How images of more than 8 bits are read, if the collection has some."""
+        return self.root / "values.json"
+
+    @property
     def cams(self) -> Artifacts[ScoreMaps]:
         return Artifacts(self.root, CAMS)
 
@@ -175,6 +180,19 @@ class WorkFolder:
                 f"{self.left_out_file}: cannot be read ({error}); restore it from a copy, or name a new --work: "
                 "without it, what check-data skipped would be trained on"
             ) from None
+
+    def values(self) -> ValueRanges | None:
+        """Return how ``check-data`` found that images of more than 8 bits are to be read, ``None`` without any.
+
+        Raises:
+            InputError: the file was torn or changed to something else.
+        """
+        if not self.values_file.exists():
+            return None
+        try:
+            return ValueRanges.from_settings(read_json(self.values_file))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""

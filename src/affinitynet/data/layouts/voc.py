@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from affinitynet.data.image_files import PassedOver, find_image_files
-from affinitynet.data.images import image_size
 from affinitynet.data.layouts.base import Layout, check_inside, read_lines
 from affinitynet.data.layouts.found_images import ALL, FoundImages, default_split
 from affinitynet.data.layouts.voc_annotations import (
@@ -22,7 +21,7 @@ from affinitynet.data.layouts.voc_annotations import (
     read_annotation,
     read_class_list,
 )
-from affinitynet.data.truth import ColourMask, PngMask
+from affinitynet.data.truth import ColourMask, PngMask, upright_labels
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 
@@ -178,7 +177,7 @@ class _Devkit:
             return class_numbers(entry.names, classes, entry.where, self.listing)
         if entry.mask is None:
             raise InputError(f"{entry.image}: has neither an annotation nor a mask; add one or remove it from the list")
-        values = np.unique(entry.mask.labels(image_size(entry.image))).tolist()
+        values = np.unique(upright_labels(entry.mask, entry.image)).tolist()
         tags = tuple(value - 1 for value in values if value not in (BACKGROUND, IGNORE))
         if tags and tags[-1] >= len(classes):
             raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.pipeline.context import Context
@@ -19,7 +19,7 @@ def segment(context: Context) -> None:
     missing = [record for record in own if record.name not in segmented]
     context.runtime.for_each_image(
         "segment",
-        lambda record: segmented.save(record.name, predictor.predict(load_image(record.path))),
+        lambda record: segmented.save(record.name, predictor.predict(load_tagged(record))),
         missing,
         total=len(own),
     )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from affinitynet.config.settings import AffinityConfig
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.models.affinity_net import AffinityNet
@@ -44,7 +44,7 @@ class AffinitySamples:
 
     def __call__(self, index: int) -> Sample:
         record = self.records[index]
-        image = to_tensor(reduced(load_image(record.path), self.longest_side))
+        image = to_tensor(reduced(load_tagged(record), self.longest_side))
         image = jitter_colours(image, self.config.jitter)
         low, high = self._seeds(record.name, image.shape[1:])
         image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from affinitynet.config.settings import ClassifierConfig
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import (
     jitter_colours,
     normalise,
@@ -46,7 +46,7 @@ class ClassifierSamples:
     def __call__(self, index: int) -> Sample:
         record, size = self.records[index], self.config.crop_size
         shortest, longest = (round(size * scale) for scale in (self.config.min_scale, self.config.max_scale))
-        image = to_tensor(random_resize_long(load_image(record.path), shortest, longest))
+        image = to_tensor(random_resize_long(load_tagged(record), shortest, longest))
         (flipped,) = random_flip(jitter_colours(image, self.config.jitter))
         (cropped,) = random_crop(size, normalise(flipped, self.mean, self.std))
         tags = torch.zeros(self.num_classes)

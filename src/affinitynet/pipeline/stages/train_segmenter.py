@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from affinitynet.config.settings import PipelineConfig, SegmenterConfig
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import TagClassifier
@@ -43,7 +43,7 @@ class SegmenterSamples:
 
     def __call__(self, index: int) -> Sample:
         record, crop = self.records[index], self.config.crop_size
-        image = load_image(record.path)
+        image = load_tagged(record)
         picture = Image.fromarray(self.work.masks.load(record.name))
         shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
         factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.errors import InputError, Problems
 from affinitynet.files import atomic_file
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
@@ -105,7 +105,7 @@ def write_image(record: TaggedImage, target: Path, only_jpeg: bool = False) -> P
         content = record.path.read_bytes()
     else:
         suffix, buffer = ".jpg", io.BytesIO()
-        Image.fromarray(load_image(record.path)).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+        Image.fromarray(load_tagged(record)).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
         content = buffer.getvalue()
     path = target.with_name(target.name + suffix)
     with atomic_file(path) as file:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from affinitynet.data.collection import Collection
-from affinitynet.data.images import load_image
+from affinitynet.data.images import load_tagged
 from affinitynet.ops.affinity import affinity_labels
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pictures.overlays import heat_layer, label_layer
@@ -55,7 +55,7 @@ def make_card(
         side: long side of the pictures, pixels.
         alpha: background strength that the masks were decided with.
     """
-    image = load_image(record.path)
+    image = load_tagged(record)
     height, width = image.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
