@@ -147,6 +147,17 @@ def test_features_saved_by_themselves_have_other_names(tmp_path, spelt):
     assert torch.equal(got["stages_3.blocks.0.conv_dw.weight"], features["stages_3.blocks.0.conv_dw.weight"])
 
 
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "convnext_atto", "deit_tiny_distilled_patch16_224"])
+def test_a_whole_models_weights_are_those_that_timm_gives_its_features(tmp_path, name):
+    state = timm.create_model(name, num_classes=5).state_dict()
+    torch.save({"state_dict": under(state, "model.")}, tmp_path / "w.pth")
+    backbone, got = loaded(tmp_path / "w.pth", f"timm:{name}")
+    options = {"features_only": True, "out_indices": backbone.taps, **backbone.request}
+    overlay = {"state_dict": state}
+    want = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options).state_dict()
+    assert all(torch.equal(got[key], want[key]) for key in want if not key.endswith("num_batches_tracked"))
+
+
 def test_torchvisions_resnet_is_timms(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     theirs = torchvision.models.resnet18(num_classes=3).state_dict()
@@ -159,7 +170,8 @@ def test_torchvisions_resnet_is_timms(tmp_path):
 def test_a_transformer_of_another_image_size_is_resampled(tmp_path, prefix):
     tuned = timm.create_model("test_vit", img_size=320, num_classes=3)
     torch.save(under(tuned.state_dict(), prefix), tmp_path / "w.pth")
-    _, got = loaded(tmp_path / "w.pth", "timm:test_vit")
+    backbone, got = loaded(tmp_path / "w.pth", "timm:test_vit")
+    assert "pos_embed resampled to another image size" in backbone.loaded
     plain = timm.create_model("test_vit").state_dict()
     assert got["model.pos_embed"].shape == plain["pos_embed"].shape
     grid = int((tuned.state_dict()["pos_embed"].shape[1] - 1) ** 0.5)

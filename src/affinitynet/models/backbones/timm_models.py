@@ -14,7 +14,7 @@ from torch import Tensor
 from affinitynet.errors import InputError, nearest
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.weights.files import read_weight_file
-from affinitynet.models.weights.matching import find_network, not_finite, required
+from affinitynet.models.weights.matching import find_network, listed, not_finite, required
 from affinitynet.models.weights.names import DIVERGED, loaded
 from affinitynet.models.weights.others import describe
 
@@ -93,7 +93,8 @@ class TimmBackbone(Backbone):
         """
         source, file = f"--weights {path}", read_weight_file(path)
         with torch.device("meta"):
-            full: Any = timm.create_model(self.name, num_classes=0, **self.request)
+            sized = {key: value for key, value in self.request.items() if key != "output_stride"}  # changes no shape
+            full: Any = timm.create_model(self.name, num_classes=0, **sized)
         shapes = {key: value.shape for key, value in full.state_dict().items()}
         own, needed = self.network.state_dict(), required(self.network)
         names = {key: _full_name(key, shapes) for key in own}
@@ -118,7 +119,10 @@ class TimmBackbone(Backbone):
             raise InputError(f"{source}: {broken} {DIVERGED}")
         self.network.load_state_dict(own | used)
         unused = [key for key in found.tensors if flat.get(key, key) not in set(names.values())]
-        self.loaded = loaded(source, len(needed), unused, found.note)
+        as_stored = {flat.get(key, key): value.shape for key, value in found.tensors.items()}
+        resampled = [names[key] for key, value in used.items() if as_stored.get(names[key], value.shape) != value.shape]
+        notes = [found.note, f"{listed(resampled)} resampled to another image size" if resampled else ""]
+        self.loaded = loaded(source, len(needed), unused, ", ".join(filter(None, notes)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.network(x))
