@@ -48,31 +48,29 @@ def settings_file(path, **changes):
 
 
 def test_a_layout(monkeypatch, module, tmp_path):
-    """A folder for each class."""
-    for number, name in enumerate(("cat/1.png", "cat/2.png", "dog/3.png")):
-        (tmp_path / "animals" / name).parent.mkdir(parents=True, exist_ok=True)
+    """The first word of a file's name is its class."""
+    (tmp_path / "animals").mkdir()
+    for number, name in enumerate(("cat 1.png", "cat 2.png", "dog 3.png")):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "animals" / name)
 
     def recognise(folder):
-        return folder if (folder / "cat").is_dir() else None
+        return folder if next(folder.glob("cat *.png"), None) else None
 
     def read(root, problems):
-        classes = tuple(sorted(path.name for path in root.iterdir()))
-        images = [
-            TaggedImage(path.relative_to(root).with_suffix("").as_posix(), path, (classes.index(path.parent.name),))
-            for path in sorted(root.rglob("*.png"))
-        ]
+        paths = sorted(root.glob("*.png"))
+        classes = tuple(sorted({path.stem.split()[0] for path in paths}))
+        images = [TaggedImage(path.stem, path, (classes.index(path.stem.split()[0]),)) for path in paths]
         return Layout(classes, {"all": tuple(images)}, "all")
 
-    with pytest.raises(InputError, match="neither a VOC devkit"):
+    with pytest.raises(InputError, match="there are 3 images, but nothing that says what is in them"):
         open_collection(tmp_path / "animals")
-    layout = module("data.layouts.per_class", FORM="a folder for each class", recognise=recognise, read=read)
-    monkeypatch.setitem(LAYOUTS, "per-class", layout)
+    layout = module("data.layouts.first_word", FORM="names that begin with their class", recognise=recognise, read=read)
+    monkeypatch.setitem(LAYOUTS, "first word", layout)
     collection = open_collection(tmp_path / "animals")
     assert collection.classes == ("cat", "dog")
-    assert [(r.name, r.tags) for r in collection.split("all")] == [("cat/1", (0,)), ("cat/2", (0,)), ("dog/3", (1,))]
+    assert [(r.name, r.tags) for r in collection.split("all")] == [("cat 1", (0,)), ("cat 2", (0,)), ("dog 3", (1,))]
     assert main(["check-data", "--data", str(tmp_path / "animals"), "--work", str(tmp_path / "work")]) == 0
-    with pytest.raises(InputError, match=r"tags\.json nor a folder for each class; write"):
+    with pytest.raises(InputError, match=r"Layouts that are read: .*, names that begin with their class"):
         open_collection(tmp_path)
 
 

@@ -20,7 +20,7 @@ def no_folder(root):
 
 def no_tags(root):
     plain_folder(root).joinpath("tags.csv").unlink()
-    return root, ["neither a VOC devkit", "write tags.csv"]
+    return root, ["there are 2 images", "write tags.csv"]
 
 
 def empty_image(root):
@@ -162,7 +162,7 @@ def voc_entity_bomb(root):
 
 def voc_unknown_class(root):
     write(tiny_voc(root) / "Annotations" / "2007_2.xml", "<a><object><name>unicorn</name></object></a>")
-    return root, ["2007_2.xml", "'unicorn'", "20 classes"]
+    return root, ["2007_1.png", "value 12", "3 classes"]
 
 
 CASES = [

@@ -402,7 +402,7 @@ CASES = [
         voc=True,
     ),
     Case("VOC: annotation nested 200,000 deep", nested, GOES_ON, "2007_2.xml", voc=True),
-    Case("VOC: unknown class", annotation(OBJECT.format("unicorn")), GOES_ON, "'unicorn'", voc=True),
+    Case("VOC: unknown class", annotation(OBJECT.format("unicorn")), GOES_ON, "value 12", voc=True),
 ]
 
 

@@ -121,6 +121,9 @@ def test_polygons_are_filled_like_drawn_ones(tmp_path):
         ("train: images\nnames: cat\n", "not a list"),
         ("train: images\nnames: [cat, cat]\n", "there twice"),
         ("train: ../../etc\nnames: [cat]\n", "is not in"),
+        ("train: images\nnames: [cat\n", "not a readable YAML"),
+        ("train: images\n", "has no names"),
+        ("a: &a [x, x]\ntrain: images\nnames: [*a, *a]\n", "alias"),
     ],
 )
 def test_configurations_that_cannot_be_right(tmp_path, config, complaint):

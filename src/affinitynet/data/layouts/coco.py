@@ -153,7 +153,7 @@ class _Records:
                 f"{path}: {here.stop - here.start} annotations are of image {self._file.image_ids[number]!r}, which it "
                 "does not list; add the image or remove them"
             )
-        self._check_categories(image.file_name, self._categories[here])
+        tags = self._tags(image.file_name, self._categories[here])
         key = self._images.find(image.file_name, str(path), problems, self._near)
         if key in self._seen:
             raise InputError(f"{path}: {image.file_name!r} and {self._seen[key]!r} are one image; keep one entry")
@@ -166,17 +166,19 @@ class _Records:
         return TaggedImage(
             self._images.names[key],
             self._images.paths[key],
-            tuple(np.unique(self._values[self._categories[here]]).tolist()),
+            tags,
             CocoMask(self._spans, number, image.size) if whole else None,
         )
 
-    def _check_categories(self, name: str, categories: np.ndarray) -> None:
-        for number in set(categories.tolist()):
+    def _tags(self, name: str, categories: np.ndarray) -> tuple[int, ...]:
+        numbers = set(categories.tolist())
+        for number in numbers:
             if self._file.categories[number] is None:
                 raise InputError(
                     f"{self._file.path}: {name!r} has an annotation of category {self._file.category_ids[number]!r}, "
                     "which it does not list; add the category or fix the annotation"
                 )
+        return tuple(sorted({int(self._values[number]) for number in numbers}))
 
 
 def _near(root: Path, split: str, file: CocoFile) -> list[str]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
+from affinitynet.config.config_file import read_yaml
 from affinitynet.data.image_files import find_image_files
 from affinitynet.data.layouts.base import Layout, read_lines
 from affinitynet.data.layouts.found_images import ALL, FoundImages, default_split, split_of, with_untagged
@@ -20,7 +19,7 @@ FORM = "YOLO (data.yaml or classes.txt, images and labels/NAME.txt)"
 
 _BOX = 4  # coordinates
 _SPLITS = ("train", "val", "test")
-_LARGEST_CONFIG = 2**20  # bytes
+_CONFIG = "data.yaml"
 _NAME_FILES = ("classes.txt", "obj.names")
 
 
@@ -28,17 +27,15 @@ def recognise(folder: Path) -> Path | None:
     """Return the folder if a yaml file in it has ``names`` and splits, or it has labels and a list of classes."""
     if _config(folder) is not None:
         return folder
-    listed = any((folder / name).is_file() for name in _NAME_FILES)
+    listed = any((folder / name).is_file() for name in (*_NAME_FILES, _CONFIG))
     return folder if listed and next((folder / "labels").rglob("*.txt"), None) else None
 
 
 def _config(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     for path in (*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml"))):
         try:
-            if path.stat().st_size > _LARGEST_CONFIG:
-                continue
-            content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            content = read_yaml(path)
+        except InputError:
             continue
         if isinstance(content, dict) and "names" in content and any(split in content for split in (*_SPLITS, "valid")):
             return path, content
@@ -90,7 +87,10 @@ def read(root: Path, problems: Problems) -> Layout:
 
 def _names(root: Path, config: tuple[Path, dict[str, Any]] | None) -> _Names:
     if config is None:
-        path = next(root / name for name in _NAME_FILES if (root / name).is_file())
+        path = next((root / name for name in _NAME_FILES if (root / name).is_file()), None)
+        if path is None:
+            read_yaml(root / _CONFIG)
+            raise InputError(f"{root / _CONFIG}: has no names, or none of train, val and test; add them")
         listed: list[Any] = [line.strip() for line in read_lines(path) if line.strip()]
     else:
         path, written = config[0], config[1]["names"]
