@@ -261,6 +261,9 @@ def readers(folder: Path) -> dict[str, Reader]:
     def dataset(root: Path) -> Read:
         return lambda _: open_collection(root, on_error="skip")
 
+    def annotated_at(root: Path) -> Read:
+        return lambda _: annotated.read_all(root)
+
     def of(target: Path) -> list[bytes]:
         return [target.read_bytes()]
 
@@ -321,14 +324,11 @@ def readers(folder: Path) -> dict[str, Reader]:
         root = folder / name
         root.mkdir()
         target = write(root)
-        found.append(Reader(name, of(target), target, _reading_all(root)))
+        found.append(Reader(name, of(target), target, annotated_at(root)))
     labels = folder / "YOLO" / "labels" / "train" / "a.txt"
-    found.append(Reader("YOLO labels", of(labels), labels, lambda _: annotated.read_all(folder / "YOLO")))
+    found.append(Reader("YOLO labels", of(labels), labels, annotated_at(folder / "YOLO")))
     return {reader.name: reader for reader in found}
 
-
-def _reading_all(root: Path) -> Callable[[Path], object]:
-    return lambda _: annotated.read_all(root)
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:

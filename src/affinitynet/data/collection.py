@@ -175,7 +175,8 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
             found[name] = root
     if not found:
         raise InputError(f"--data {folder}: {_nearest_layout(folder)}")
-    first = "folder" if "folder" in found and next(folder.glob("tags.*"), None) else next(iter(found))
+    own = any(path.name.casefold().startswith("tags.") for path in folder.iterdir())
+    first = "folder" if "folder" in found and own else next(iter(found))
     if others := [LAYOUTS[name].FORM for name in found if name != first]:
         problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
     return replace(LAYOUTS[first].read(found[first], problems), form=LAYOUTS[first].FORM)

@@ -19,12 +19,12 @@ def columns_polygon(left, right):
 
 def column_runs(columns):
     """Uncompressed run lengths of whole columns."""
-    flat = np.zeros((SIZE[1], SIZE[0]), int)
-    flat[list(columns)] = 1
-    line = flat.ravel()
-    edges = np.flatnonzero(np.diff(line)) + 1
-    runs = np.diff([0, *edges, line.size]).tolist()
-    return {"size": list(SIZE), "counts": [0, *runs] if line[0] else runs}
+    drawn = np.zeros((SIZE[1], SIZE[0]), int)
+    drawn[list(columns)] = 1
+    flat = drawn.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff([0, *edges, flat.size]).tolist()
+    return {"size": list(SIZE), "counts": [0, *runs] if flat[0] else runs}
 
 
 def coco(images, annotations, classes=IDS):

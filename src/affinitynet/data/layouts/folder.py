@@ -182,9 +182,10 @@ def _splits(
 ) -> dict[str, tuple[TaggedImage, ...]]:
     """Return the splits of the lists, else those of the rows."""
     lists = sorted(path for path in (root / "splits").glob("*") if path.suffix.lower() == ".txt")
-    splits = {
-        path.stem: tuple(records[key] for key in _read_split(path, names, rows, table, problems)) for path in lists
-    }
+    splits: dict[str, tuple[TaggedImage, ...]] = {}
+    for path in lists:
+        with problems.within(path.stem):
+            splits[path.stem] = tuple(records[key] for key in _read_split(path, names, rows, table, problems))
     if rows.splits and lists:
         problems.warn(f"{table.name} names splits too, but the lists in splits/ count; remove one of both")
     elif rows.splits:
