@@ -330,7 +330,6 @@ def readers(folder: Path) -> dict[str, Reader]:
     return {reader.name: reader for reader in found}
 
 
-
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
     """Give a reader damaged files; return how they ended, and the errors that were no lines to read."""
     warnings.simplefilter("ignore")

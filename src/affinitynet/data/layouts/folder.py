@@ -182,7 +182,7 @@ def _splits(
 ) -> dict[str, tuple[TaggedImage, ...]]:
     """Return the splits of the lists, else those of the rows."""
     lists = sorted(path for path in (root / "splits").glob("*") if path.suffix.lower() == ".txt")
-    splits: dict[str, tuple[TaggedImage, ...]] = {}
+    splits: dict[str, tuple[TaggedImage, ...]] = {path.stem: () for path in lists}
     for path in lists:
         with problems.within(path.stem):
             splits[path.stem] = tuple(records[key] for key in _read_split(path, names, rows, table, problems))
