@@ -199,6 +199,12 @@ def test_it_fits_a_screen_and_says_what_it_leaves_out():
     assert "a kind (1: too few)" in shown
 
 
+def test_a_class_with_a_comma_is_not_two():
+    first = replace(FINE.classes[0], name="cat, dog")
+    lines = [line.text for line in summarise(replace(FINE, classes=(first, FINE.classes[1]), pairs=())).lines()]
+    assert "  classes   2: 'cat, dog' (120 images), dog (80)" in lines
+
+
 def test_serious_matters_come_first():
     facts = replace(classes(200), remarks=(Remark("warning", "something"),), flat=Cases(1, "x"))
     assert [finding.serious for finding in findings(facts)] == [True, False, False]

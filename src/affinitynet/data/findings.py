@@ -58,6 +58,16 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
+def clear(name: str) -> str:
+    """Return the name of a class, in quotes where it could be taken for several.
+
+    Example:
+        >>> clear("traffic light"), clear("cat, dog")
+        ('traffic light', "'cat, dog'")
+    """
+    return repr(name) if any(sign in name for sign in ",;") or name != name.strip() else name
+
+
 def count(number: int, what: str) -> str:
     """Return a number of things.
 
@@ -106,7 +116,7 @@ def _inseparable(facts: CollectionFacts) -> Iterator[Finding]:
 
 
 def _rare(facts: CollectionFacts) -> Iterator[Finding]:
-    rare = [f"{found.name} ({found.images})" for found in facts.classes if 0 < found.images < FEW]
+    rare = [f"{clear(found.name)} ({found.images})" for found in facts.classes if 0 < found.images < FEW]
     if rare:
         yield Finding(f"too few training images to learn well, below {FEW}: {listed(rare)}; add some")
     elsewhere = [f"{found.name} ({found.measured})" for found in facts.classes if not found.images and found.measured]
@@ -215,7 +225,7 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _numbers(classes: Sequence[ClassFacts]) -> str:
-    return listed([f"{number} = {found.name}" for number, found in enumerate(classes, start=1)])
+    return listed([f"{number} = {clear(found.name)}" for number, found in enumerate(classes, start=1)])
 
 
 def _of(cases: Cases, what: str) -> str:

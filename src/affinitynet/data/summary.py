@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from affinitynet.data.facts import Cases, CollectionFacts, SplitFacts
-from affinitynet.data.findings import FEW, LISTED, Finding, count, findings, listed
+from affinitynet.data.findings import FEW, LISTED, Finding, clear, count, findings, listed
 
 WIDTH, HEIGHT = 100, 24
 """Columns and lines of a summary, unless more are asked for."""
@@ -131,7 +131,7 @@ def _classes(facts: CollectionFacts) -> str:
     texts = []
     for number, each in enumerate(shown):
         images = count(each.images, "image") if number == 0 else f"{each.images:,}"
-        texts.append(f"{each.name} ({images}{': too few' if each.images < FEW else ''})")
+        texts.append(f"{clear(each.name)} ({images}{': too few' if each.images < FEW else ''})")
     if len(shown) < len(found):
         texts.insert(-1, f"{len(found) - len(shown):,} more")
     without = f"; {total - len(found):,} without an image" if len(found) < total else ""
