@@ -103,6 +103,7 @@ def test_a_command_for_one_process_is_run_by_the_first_alone(name, monkeypatch, 
         "evaluate-masks": ["--masks", "absent", "--data", "absent"],
         "report": ["--work", "absent"],
         "export": ["--work", "absent", "--out", "o", "--format", "voc"],
+        "export-model": ["--model", "absent", "--out", "o.onnx"],
         "convert-weights": ["absent.pth", "b.safetensors"],
     }[name]
     monkeypatch.chdir(tmp_path)

@@ -192,6 +192,17 @@ def _show_export(exported: Any, values: Namespace) -> int:
     return 0
 
 
+def _show_model(exported: Any, values: Namespace) -> int:
+    print(f"model: {values.out} ({exported.megabytes:.1f} MB, {len(exported.labels) - 1} classes)")
+    if (found := exported.comparison) is not None:
+        as_set = f", {found.equal_as_set:.2%} in {found.precision}" if found.precision != "float32" else ""
+        print(
+            f"{found.images} images: {found.equal:.2%} of the pixels as predict in float32{as_set}; "
+            f"{found.seconds:.2f} s an image, predict {found.seconds_as_set:.2f} s"
+        )
+    return 0
+
+
 def _show_lines(lines: Sequence[str], values: Namespace) -> int:
     print("\n".join(lines))
     return 0
@@ -251,6 +262,14 @@ _TOOLS = [
         "write images and masks in the form that the tool that uses them next reads",
         "tools.export.export:export_masks",
         _show_export,
+        computing=(),
+        alone=True,
+    ),
+    Command(
+        "export-model",
+        "write the segmentation network as one file that runs without affinitynet and torch: ONNX",
+        "tools.export_model.export_model:export_model",
+        _show_model,
         computing=(),
         alone=True,
     ),

@@ -133,8 +133,11 @@ def foreground(mask: np.ndarray) -> list[int]:
     return [int(value) for value in np.unique(mask) if value not in (BACKGROUND, IGNORE)]
 
 
-def needs(module: str, package: str) -> Any:
+def needs(module: str, package: str, extra: str = "export") -> Any:
     """Import a module of an optional dependency.
+
+    Args:
+        extra: of affinitynet, that installs it.
 
     Raises:
         InputError: it is not installed.
@@ -142,4 +145,4 @@ def needs(module: str, package: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise InputError(f"export: requires {package}; pip install 'affinitynet[export]'") from None
+        raise InputError(f"requires {package}; pip install 'affinitynet[{extra}]'") from None

@@ -1,0 +1,1 @@
+"""The segmentation network as a file that runs without affinitynet and without torch."""
