@@ -3,6 +3,7 @@
 import _thread
 import io
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -141,12 +142,21 @@ def test_a_folder_is_followed_as_it_grows_until_ctrl_c(model, tmp_path, monkeypa
         wait_for(out / "masks" / "sub" / "second.png")
         wait_for(out / "masks" / "third.png")
         time.sleep(0.5)
-        _thread.interrupt_main()
 
-    thread = threading.Thread(target=add)
-    thread.start()
-    done = predict_images([new], out, model, watch=True, runtime=Runtime(workers=1))
-    thread.join()
+    def add_and_stop() -> None:
+        try:
+            add()
+        finally:  # whatever happens, the test must end
+            _thread.interrupt_main()
+
+    thread = threading.Thread(target=add_and_stop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process of pytest-xdist ignores it
+    try:
+        thread.start()
+        done = predict_images([new], out, model, watch=True, runtime=Runtime(workers=1))
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert masks(out) == {"first.png", "sub/second.png", "third.png"}
     assert done.labelled == 3
     assert seen_half == [False]

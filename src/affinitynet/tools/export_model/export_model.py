@@ -80,9 +80,9 @@ def export_model(model: Path, out: Path, format: str = "onnx", *, check: Path | 
         raise InputError(f"--out {out}: is written as {format}; name it {out.with_suffix(f'.{format}').name}")
     if out.exists():
         raise InputError(f"--out {out}: exists already; delete it or name another file")
-    from affinitynet.tools.predict import find_images
+    from affinitynet.tools.sources import find_images
 
-    images = find_images([check]) if check is not None else {}
+    images = list(find_images([check]).images.values()) if check is not None else []
 
     from affinitynet.inference.untagged import SegmentationPredictor
     from affinitynet.tools.export.common import needs
@@ -95,7 +95,7 @@ def export_model(model: Path, out: Path, format: str = "onnx", *, check: Path | 
     session = _working_session(runtime, content, exact)
     with atomic_file(out) as file:
         file.write(content)
-    comparison = _compared(session, exact, predictor, list(images.values())) if images else None
+    comparison = _compared(session, exact, predictor, images) if images else None
     return Exported(("background", *predictor.model.classes), len(content) / 2**20, comparison)
 
 
