@@ -78,6 +78,11 @@ def test_the_command_says_what_was_dropped_and_what_is_missing(world, maps, tmp_
     assert f"e.g. {first.name}" in capsys.readouterr().err
 
 
+def test_the_list_of_commands_names_the_flag(capsys):
+    assert main(["--help"]) == 0
+    assert " --cams.from " in " ".join(capsys.readouterr().out.split())
+
+
 def test_folders_of_earlier_versions_stay_as_they_are(finished):
     """A run without maps from elsewhere has the fingerprints it had before there was such a setting."""
     assert "from_folder" not in json.loads((finished / "stages.json").read_text())["make-cams"]["settings"]["cams"]

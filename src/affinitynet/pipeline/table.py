@@ -77,8 +77,8 @@ STAGES = (
     ),
     Stage(
         name="make-cams",
-        help="find where the classifier saw each tagged class: class activation maps; or take those of another method "
-        "(--cams.from FOLDER)",
+        help="find where the classifier saw each tagged class: class activation maps; or take those of another method, "
+        "with --cams.from FOLDER",
         needs=("train-classifier",),
         settings=("cams", "longest_side"),
         images="target",
