@@ -126,8 +126,8 @@ def mask_with_a_value_too_high(root):
 def mask_in_colour(root):
     plain_folder(root)
     (root / "masks").mkdir()
-    Image.new("RGB", (40, 32)).save(root / "masks" / "a.png")
-    return root, ["masks/a.png", "8-bit palette or grayscale", "RGB"]
+    Image.new("RGB", (40, 32), (10, 20, 30)).save(root / "masks" / "a.png")
+    return root, ["masks/a.png", "contains colours ((10, 20, 30))", "8-bit PNG"]
 
 
 def too_many_classes(root):
