@@ -109,8 +109,9 @@ def wide(content: bytes) -> bytes:
 
 def tiff_bomb() -> bytes:
     """Return a TIFF of 40 x 1 pixels whose only strip unpacks to a gigabyte."""
-    pressed = zlib.compressobj(9)
-    strip = b"".join(pressed.compress(bytes(2**20)) for _ in range(1000)) + pressed.flush()
+    packed = zlib.compressobj(9)
+    start, block = (packed.compress(bytes(2**20)) + packed.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    strip = start + 1000 * block
     content = tiff(np.zeros((1, 40, 6), np.uint16), compression="zlib")
     return with_tag(with_tag(content, 273, len(content)), 279, len(strip)) + strip
 

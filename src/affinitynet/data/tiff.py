@@ -179,9 +179,11 @@ def read_tiff(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # damaged files may raise anything
         raise InputError(_refusal(path, error)) from None
+    if values.ndim < 2 or not values.size:
+        raise InputError(f"{path}: not a readable image; replace or remove it")
     if axes.startswith("S") and values.ndim == 3:
         values = np.moveaxis(values, 0, -1)
-    if values.ndim not in (2, 3):
+    if values.ndim > 3:
         raise InputError(f"{path}: a TIFF of {values.ndim} dimensions ({axes}); save one plane of it")
     return values
 
