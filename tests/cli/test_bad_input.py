@@ -135,13 +135,13 @@ def too_many_classes(root):
 
 
 def voc_list_outside(root):
-    write(tiny_voc(root) / "ImageSets" / "Segmentation" / "train.txt", "../../secret\n")
-    return root, ["train.txt:1", "leads outside"]
+    write(tiny_voc(root) / "ImageSets" / "Segmentation" / "train_aug.txt", "../../secret\n")
+    return root, ["train_aug.txt:1", "leads outside"]
 
 
 def voc_absent_image(root):
-    write(tiny_voc(root) / "ImageSets" / "Segmentation" / "val.txt", "2007_1\n2007_9\n")
-    return root, ["val.txt:2", "2007_9.jpg does not exist"]
+    write(tiny_voc(root) / "ImageSets" / "Segmentation" / "train_aug.txt", "2007_1\n2007_9\n")
+    return root, ["train_aug.txt:2", "2007_9.jpg does not exist"]
 
 
 def voc_no_annotation(root):

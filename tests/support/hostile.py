@@ -374,12 +374,20 @@ CASES = [
     Case("classes.txt: lacks a tag's class", text("classes.txt", "cat\n"), STOPS, "'dog'"),
     Case(
         "VOC: list with a name above the folder",
-        text("ImageSets/Segmentation/val.txt", "2007_1\n../../secret\n"),
+        text("ImageSets/Segmentation/train_aug.txt", "2007_1\n2007_2\n2007_3\n../../secret\n"),
         GOES_ON,
         "leads outside",
         voc=True,
     ),
-    Case("VOC: absent image", text("ImageSets/Segmentation/val.txt", "2007_1\n2007_9\n"), GOES_ON, "2007_9.jpg", voc=True),
+    Case(
+        "VOC: absent image",
+        text("ImageSets/Segmentation/train_aug.txt", "2007_1\n2007_2\n2007_3\n2007_9\n"),
+        GOES_ON,
+        "2007_9.jpg",
+        voc=True,
+    ),
+    Case("VOC: unused list of absent images", text("ImageSets/Segmentation/val.txt", "2007_9\n"), READ, voc=True),
+    Case("VOC: unused list of random bytes", text("ImageSets/Segmentation/val.txt", b"\xff\xfe\0x"), READ, voc=True),
     Case("VOC: annotation cut off", annotation("<annotation><object>"), GOES_ON, "2007_2.xml", voc=True),
     Case(
         "VOC: annotation with an entity",

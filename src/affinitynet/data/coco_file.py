@@ -15,7 +15,9 @@ from affinitynet.data.json_stream import JsonStream, Piece
 from affinitynet.errors import InputError
 
 KEYS = ("images", "annotations", "categories")
-_FIELDS = [re.compile(rf'"{key}"\s*:\s*(\d{{1,18}})\s*[,}}]') for key in ("image_id", "category_id", "iscrowd")]
+_IMAGE, _CATEGORY, _CROWD = (
+    re.compile(rf'"{key}"\s*:\s*(\d{{1,18}})\s*[,}}]').search for key in ("image_id", "category_id", "iscrowd")
+)
 _SEGMENTATION = re.compile(r'"segmentation"\s*:\s*(\[\s*\[|.)')
 _CORNERS = 4  # of a box that is written as an outline
 
@@ -131,9 +133,12 @@ class _Reading:
         add_image, add_category, add_crowd, add_outlined, add_start, add_length = (
             column.append for column in self._columns.values()
         )
+        images, categories = self._image_numbers, self._category_numbers
         for piece in pieces:
             image_id, category_id, crowd, outlined, box = _fields(piece)
-            image, category = self._image(image_id), self._category(category_id)
+            image, category = images.get(image_id), categories.get(category_id)
+            if image is None or category is None:  # an id that is new, or is none
+                image, category = self._image(image_id), self._category(category_id)
             if image is None or category is None:
                 where = f"{self.found.path}: annotations, byte {piece.start}"
                 self.found.wrong.append(
@@ -200,15 +205,18 @@ def _fields(piece: Piece) -> tuple[Any, Any, bool, bool, bool]:
     The outline is not parsed here: it is most of the file, and read when the mask is.
     """
     text = piece.text
-    image, category, is_crowd = (pattern.search(text) for pattern in _FIELDS)
+    image, category = _IMAGE(text), _CATEGORY(text)
     if text.find("{", 1) == -1 and "\\" not in text and image and category:
+        is_crowd = _CROWD(text)
         crowd = bool(is_crowd and int(is_crowd[1]))
         found = _SEGMENTATION.search(text)
         outlined = bool(found and found[1].startswith("[") and len(found[1]) > 1)
         return int(image[1]), int(category[1]), crowd, outlined, outlined and _is_box(text, found)
     entry = _value(piece)
     outlined = bool(entry.get("segmentation"))
-    return entry.get("image_id"), entry.get("category_id"), bool(entry.get("iscrowd")), outlined, False
+    ids = (entry.get(key) for key in ("image_id", "category_id"))
+    image_id, category_id = (key if isinstance(key, int | str) else None for key in ids)
+    return image_id, category_id, bool(entry.get("iscrowd")), outlined, False
 
 
 def _is_box(text: str, found: re.Match | None) -> bool:

@@ -316,7 +316,8 @@ def yolo_objects(file: Path, classes: int) -> list[tuple[int, list[float]]]:
 
 def _check_size(file: Path, annotated: tuple[int, int] | None, size: tuple[int, int]) -> None:
     if annotated is not None and annotated != tuple(size):
-        raise InputError(
+        raise SizeError(
             f"{file}: was drawn on {annotated[1]} x {annotated[0]} pixels, its image is {size[1]} x {size[0]}; "
-            "use the image that was annotated"
+            "use the image that was annotated",
+            annotated,
         )

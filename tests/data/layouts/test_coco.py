@@ -218,6 +218,28 @@ def test_an_image_of_another_size_than_annotated_is_refused(tmp_path):
         collection.mask(collection.split("all")[0])
 
 
+def test_outlines_on_a_photograph_as_it_is_stored_are_turned_with_it(tmp_path):
+    annotations = [{"image_id": 1, "category_id": 3, "segmentation": columns_polygon(0, 4)}]
+    two_images(tmp_path, annotations)
+    exif = Image.Exif()
+    exif[274] = 6  # shown a quarter turn clockwise
+    Image.new("RGB", (SIZE[1], SIZE[0])).save(tmp_path / "a.png", exif=exif)
+    collection = open_collection(tmp_path)
+    mask = collection.mask(collection.split("all")[0])
+    stored = np.zeros(SIZE, np.uint8)
+    stored[:, :4] = 1
+    assert (mask == np.rot90(stored, -1)).all()
+
+
+def test_pictures_among_the_annotations_are_not_images(tmp_path):
+    annotations = [{"image_id": 1, "category_id": 3, "segmentation": columns_polygon(0, 4)}]
+    two_images(tmp_path, annotations, place="annotations/instances_val2017.json", folder="val2017")
+    save_picture(tmp_path / "annotations/panoptic_val2017/a.png")
+    collection = open_collection(tmp_path)
+    assert list(collection.splits) == ["val2017"]
+    assert [other.path.parent.name for other in collection.passed_over] == ["panoptic_val2017"]
+
+
 def test_annotations_of_unknown_images_are_named(tmp_path):
     annotations = [{"image_id": 77, "category_id": 3}, {"image_id": 1, "category_id": 3}]
     two_images(tmp_path, annotations)
@@ -226,6 +248,14 @@ def test_annotations_of_unknown_images_are_named(tmp_path):
     collection = open_collection(tmp_path, on_error="skip")
     assert [left.name for left in collection.left_out] == ["image 77"]
     assert [r.tags for r in collection.split("all")] == [(0,), ()]
+
+
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+@pytest.mark.parametrize("wrong", [None, [1], {"a": 1}, 1.5])
+def test_ids_that_are_none_are_named(tmp_path, key, wrong):
+    two_images(tmp_path, [{"image_id": 1, "category_id": 3}, {"image_id": 1, "category_id": 3, key: wrong}])
+    with pytest.raises(InputError, match="has no image_id or category_id"):
+        open_collection(tmp_path)
 
 
 def test_pieces_are_found_wherever_braces_and_escapes_are(tmp_path):

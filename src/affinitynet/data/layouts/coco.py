@@ -17,6 +17,7 @@ from affinitynet.records import IGNORE, MAX_CLASSES, TaggedImage
 
 FORM = "COCO JSON (annotations/NAME.json or NAME.json with images, annotations, categories)"
 
+_ANNOTATIONS = "annotations"
 _INSTANCES = "instances_"
 _GENERAL = (
     "annotations",
@@ -37,7 +38,7 @@ def recognise(folder: Path) -> Path | None:
 
 
 def _coco_files(folder: Path) -> Iterator[Path]:
-    for place in (folder / "annotations", folder, *_split_folders(folder)):
+    for place in (folder / _ANNOTATIONS, folder, *_split_folders(folder)):
         for path in sorted(place.glob("*.json")):
             if path.name not in _NOT_COCO and path.is_file() and is_coco(path):
                 yield path
@@ -64,7 +65,7 @@ def read(root: Path, problems: Problems) -> Layout:
     if any(path.name.startswith(_INSTANCES) for path in paths):
         paths = [path for path in paths if path.name.startswith(_INSTANCES)]
     found = find_image_files(root)
-    images = FoundImages(root, found.images)
+    images = FoundImages(root, (path for path in found.images if not _is_annotation(root, path)))
     files: dict[str, CocoFile] = {}
     for path in paths:
         split = _split_name(root, path, files)
@@ -84,14 +85,14 @@ def read(root: Path, problems: Problems) -> Layout:
             f"{boxes} of {outlined} outlines are upright rectangles: boxes, not objects; what is measured against them "
             "says little about masks"
         )
-    return Layout(classes, with_untagged(splits, images), default_split(splits), _passed_over(found, paths))
+    return Layout(classes, with_untagged(splits, images), default_split(splits), _passed_over(root, found, paths))
 
 
 def _split_name(root: Path, path: Path, taken: dict[str, CocoFile]) -> str:
     """Return the split of a file: its own name, or that of its folder where its own says nothing."""
     name = path.stem.removeprefix(_INSTANCES)
     if name.lower() in _GENERAL:
-        name = ALL if path.parent in (root, root / "annotations") else path.parent.name
+        name = ALL if path.parent in (root, root / _ANNOTATIONS) else path.parent.name
     return name if name not in taken else path.relative_to(root).with_suffix("").as_posix().replace("/", "_")
 
 
@@ -188,5 +189,11 @@ def _near(root: Path, split: str, file: CocoFile) -> list[str]:
     return [folder.removeprefix("./") for folder in folders if folder != "."]
 
 
-def _passed_over(found: ImageFiles, paths: list[Path]) -> tuple[PassedOver, ...]:
-    return tuple(other for other in found.passed_over if other.path not in paths)
+def _is_annotation(root: Path, path: Path) -> bool:
+    """Return whether a picture is one of the masks that COCO keeps in ``annotations`` (panoptic, stuff)."""
+    return path.relative_to(root).parts[0] == _ANNOTATIONS
+
+
+def _passed_over(root: Path, found: ImageFiles, paths: list[Path]) -> tuple[PassedOver, ...]:
+    masks = (PassedOver(path, "a picture in annotations") for path in found.images if _is_annotation(root, path))
+    return (*(other for other in found.passed_over if other.path not in paths), *masks)
