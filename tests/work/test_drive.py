@@ -128,7 +128,7 @@ def test_such_images_are_skipped_and_the_rest_is_done(tmp_path, capsys):
     said = capsys.readouterr().err
     assert code == 3
     assert "'what?': the drive of" in said
-    assert "does not tell it from 'a'" in said or "does not tell it from 'A'" in said
+    assert "does not tell it from 'a.png'" in said or "does not tell it from 'A.png'" in said
 
 
 def test_a_long_name_is_said_before_anything_is_computed(tmp_path):

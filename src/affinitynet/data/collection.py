@@ -185,7 +185,7 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
 def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
     if not table.is_file():
         raise InputError(f"--tags {table}: no such file; name a table of tags (CSV, .xlsx, JSON)")
-    return replace(plain_folder.read(folder, problems, table), form=f"a folder of images with the table {table}")
+    return replace(plain_folder.read(folder, problems, table), form=f"a folder of images with the table {table.name}")
 
 
 def _nearest_layout(folder: Path) -> str:
