@@ -12,7 +12,7 @@ import numpy as np
 from affinitynet.data.image_files import PassedOver, find_image_files
 from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
-from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS
+from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS, SPECIAL_CASES
 from affinitynet.data.layouts.tables import tables_of_other_names
 from affinitynet.data.truth import upright_labels
 from affinitynet.data.white_masks import white_masks
@@ -177,7 +177,7 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
         raise InputError(f"--data {folder}: {_nearest_layout(folder)}")
     own = any(path.name.casefold().startswith("tags.") for path in folder.iterdir())
     first = "folder" if "folder" in found and own else next(iter(found))
-    if others := [LAYOUTS[name].FORM for name in found if name != first]:
+    if others := [LAYOUTS[name].FORM for name in found if name not in (first, SPECIAL_CASES.get(first))]:
         problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
     return replace(LAYOUTS[first].read(found[first], problems), form=LAYOUTS[first].FORM)
 

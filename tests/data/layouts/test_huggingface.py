@@ -59,6 +59,15 @@ def test_rows_that_cannot_be_right(tmp_path, row, complaint):
         open_collection(tmp_path)
 
 
+def test_that_it_is_a_table_too_is_not_worth_a_word(tmp_path):
+    write_row(tmp_path, tags=["cat"])
+    assert not any("could also be" in r.text for r in open_collection(tmp_path).remarks)
+    (tmp_path / "tags.csv").write_text("file,tags\n1.png,dog\n")
+    collection = open_collection(tmp_path)
+    assert collection.classes == ("dog",)
+    assert any("could also be" in r.text for r in collection.remarks)
+
+
 def test_without_a_list_of_classes_the_masks_are_a_guess_and_that_is_said(tmp_path):
     write_row(tmp_path, mask_file_name="1.png", tags=["cat"])
     assert any("which mask value is which class" in r.text for r in open_collection(tmp_path).remarks)

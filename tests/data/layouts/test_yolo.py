@@ -100,6 +100,14 @@ def test_label_studios_and_darknets_lists_of_classes(tmp_path, listing):
     assert [r.tags for r in open_collection(tmp_path).split("all")] == [(0,), (0,)]
 
 
+def test_an_image_in_two_splits_is_counted_once(tmp_path):
+    config = "train: images\nval: images\nnames: [cat]\n"
+    collection_of(tmp_path, config, "images/1.png", labels="0 0.5 0.5 0.2 0.2\n")
+    assert "1 images with boxes, used without ground truth: images/1.png" in [
+        r.text for r in open_collection(tmp_path).remarks
+    ]
+
+
 def test_polygons_are_filled_like_drawn_ones(tmp_path):
     from PIL import ImageDraw
 

@@ -19,3 +19,6 @@ LAYOUTS: dict[str, LayoutReader] = {
 
 FALLBACKS = frozenset(("voc xml", "class folders"))
 """Layouts that many a folder of another layout has too: they are looked for where there is no other."""
+
+SPECIAL_CASES = {"huggingface": "folder"}
+"""Layout -> another one that each folder of it has too, so that it is not worth a word."""

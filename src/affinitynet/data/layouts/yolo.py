@@ -164,9 +164,9 @@ class _Reader:
     def __init__(self, images: FoundImages, names: _Names, files: dict[str, Path], problems: Problems) -> None:
         self._images, self._names, self._files, self._problems = images, names, files, problems
         self._polygons = False
-        self._objects = {key: self._read(path) for key, path in files.items()}
+        self._objects = {key: self._read(key, path) for key, path in files.items()}
 
-    def _read(self, path: Path) -> tuple[frozenset[int], bool] | InputError:
+    def _read(self, key: str, path: Path) -> tuple[frozenset[int], bool] | InputError:
         """Return the classes of a file, and whether all are polygons; an error where it cannot be read."""
         try:
             objects = yolo_objects(path, len(self._names.names)) if path.is_file() else []
@@ -174,6 +174,10 @@ class _Reader:
             return error
         polygons = [len(coordinates) > _BOX for _, coordinates in objects]
         self._polygons |= any(polygons)
+        if not objects:
+            self._problems.taken("images without objects, used as negatives (none of the classes)", key)
+        elif not all(polygons):
+            self._problems.taken("images with boxes, used without ground truth", key)
         return frozenset(number for number, _ in objects), all(polygons)
 
     def records(self, keys: list[str]) -> Iterator[TaggedImage]:
@@ -189,9 +193,5 @@ class _Reader:
         if isinstance(found, InputError):
             raise found
         classes, polygons = found
-        if not classes:
-            self._problems.taken("images without objects, used as negatives (none of the classes)", key)
-        elif not polygons:
-            self._problems.taken("images with boxes, used without ground truth", key)
         truth = YoloMask(self._files[key], len(self._names.names)) if self._polygons and polygons else None
         return TaggedImage(self._images.names[key], self._images.paths[key], tuple(sorted(classes)), truth)
