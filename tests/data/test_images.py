@@ -299,3 +299,11 @@ def test_without_its_reader_a_format_names_the_cure(tmp_path, monkeypatch):
                 seen(tmp_path, start + bytes(64), "a.jpg")
     finally:
         cure_for.cache_clear()
+
+
+def test_a_damaged_bigtiff_is_refused_in_a_line(tmp_path):
+    content = bytearray(tiff(GRAY, bigtiff=True))
+    place = content.index(b"\x11\x01\x10\x00")  # StripOffsets, beyond what an index can be
+    content[place + 12 : place + 20] = b"\xff" * 8
+    with pytest.raises(InputError, match="cannot be read"):
+        seen(tmp_path, bytes(content))

@@ -127,3 +127,9 @@ def test_a_mask_of_another_size_names_exif_only_where_it_matters(tmp_path):
     with pytest.raises(InputError, match="9 x 9") as error:
         mask_of(tmp_path / "upright", np.zeros((9, 9), np.uint8))
     assert "EXIF" not in str(error.value)
+
+
+def test_the_size_is_compared_before_the_colours(tmp_path):
+    (tmp_path / "mask").write_bytes(saved(Image.new("RGB", (4, 2), (255, 0, 0))))
+    with pytest.raises(InputError, match="4 x 2 pixels"):
+        load_mask(tmp_path / "mask", SIZE)

@@ -47,9 +47,8 @@ def load_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
         [[2, 2, 2], [2, 2, 2]]
     """
     values = _values(path)
-    mask = _labels(values.astype(np.uint8) if values.dtype == bool else values, path)
-    _check_size(path, mask, size)
-    return mask
+    _check_size(path, values, size)  # first: then the rest takes no more room than the image
+    return _labels(values.astype(np.uint8) if values.dtype == bool else values, path)
 
 
 def load_colours(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,13 @@ class Pixels:
     content: Image.Image | DeepPixels
     note: str = ""
     lossy: bool = False
+
+
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError),
+    *(ArithmeticError, LookupError, TypeError, struct.error),
+)
+"""What Pillow's readers raise on damaged files."""
 
 
 class _UnknownError(InputError):
@@ -164,7 +172,7 @@ def opened(path: Path, name: str | None = None) -> Iterator[Image.Image]:
         raise _UnknownError(f"{path}: not a readable image; replace or remove it") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: more than {largest():,} pixels; make it smaller") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError) as error:
+    except _DAMAGED as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
