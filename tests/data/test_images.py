@@ -302,8 +302,9 @@ def test_without_its_reader_a_format_names_the_cure(tmp_path, monkeypatch):
 
 
 def test_a_damaged_bigtiff_is_refused_in_a_line(tmp_path):
-    content = bytearray(tiff(GRAY, bigtiff=True))
-    place = content.index(b"\x11\x01\x10\x00")  # StripOffsets, beyond what an index can be
-    content[place + 12 : place + 20] = b"\xff" * 8
+    content = bytearray(tiff(GRAY, bigtiff=True, rowsperstrip=12))
+    entry = content.index(b"\x11\x01\x10\x00")  # StripOffsets: two numbers of 8 bytes, elsewhere
+    offsets = int.from_bytes(content[entry + 12 : entry + 20], "little")
+    content[offsets + 8 : offsets + 16] = b"\xff" * 8
     with pytest.raises(InputError, match="cannot be read"):
         seen(tmp_path, bytes(content))
