@@ -131,7 +131,10 @@ class Problems:
     @property
     def remarks(self) -> tuple[Remark, ...]:
         """What was noted so far: first what was read tolerantly, then the warnings."""
-        taken = (Remark("taken", f"{len(found)} {rule}: {found[0]}") for rule, found in self._taken.items())
+        taken = (
+            Remark("taken", f"{f'{len(found):,} ' if len(found) > 1 else ''}{rule}: {found[0]}")
+            for rule, found in self._taken.items()
+        )
         return (*taken, *(Remark("warning", text) for text in self._warnings))
 
 

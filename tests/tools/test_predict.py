@@ -69,7 +69,7 @@ def test_values_of_more_than_8_bits_are_said_where_the_network_has_seen_none(mod
     (tmp_path / "new" / "a.tif").write_bytes(tiff(np.arange(384, dtype=np.uint16).reshape(16, 24)))
     picture(tmp_path / "new" / "b.png")
     assert main(["predict", str(tmp_path / "new"), "-o", str(tmp_path / "out"), "--model", str(model)]) == 0
-    assert "1 images of more than 8 bits, each by its own range of values" in capsys.readouterr().out
+    assert "\nimages of more than 8 bits, each by its own range of values" in capsys.readouterr().out
 
 
 def test_a_list_names_files_and_folders(model, tmp_path, monkeypatch):

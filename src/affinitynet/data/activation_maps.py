@@ -179,7 +179,7 @@ def _stored(content: bytes) -> Any:
 
 
 def _by_class(content: Any, tags: Sequence[int], classes: Sequence[str]) -> dict[int, Any]:
-    """Return class number -> map of whatever a file holds."""
+    """Return class number -> map of the forms a file may have."""
     if isinstance(content, Mapping):
         for named, held in (("keys", "high_res"), ("keys", "cam"), ("classes", "scores")):
             if named in content and held in content:

@@ -179,13 +179,14 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
     first = "folder" if "folder" in found and own else next(iter(found))
     if others := [LAYOUTS[name].FORM for name in found if name not in (first, SPECIAL_CASES.get(first))]:
         problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
-    return replace(LAYOUTS[first].read(found[first], problems), form=LAYOUTS[first].FORM)
+    layout = LAYOUTS[first].read(found[first], problems)
+    return layout if layout.form else replace(layout, form=LAYOUTS[first].FORM)
 
 
 def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
     if not table.is_file():
         raise InputError(f"--tags {table}: no such file; name a table of tags (CSV, .xlsx, JSON)")
-    return replace(plain_folder.read(folder, problems, table), form=f"a folder of images with the table {table.name}")
+    return plain_folder.read(folder, problems, table)
 
 
 def _nearest_layout(folder: Path) -> str:

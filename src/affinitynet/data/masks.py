@@ -1,4 +1,4 @@
-"""Reading ground-truth masks, in whatever kind of file their numbers or colours are."""
+"""Reading ground-truth masks, in any kind of file that holds their numbers or colours."""
 
 from __future__ import annotations
 

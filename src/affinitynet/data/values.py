@@ -90,7 +90,7 @@ def measure(values: np.ndarray, known: np.ndarray) -> Measured | None:
 
 
 def kind_of(values: np.ndarray) -> Kind:
-    """Return whether values are whole numbers, of whatever type."""
+    """Return whether values are whole numbers, of any type."""
     return "integers" if _whole(values) else "floats"
 
 

@@ -232,7 +232,7 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
         progress.say(f"{stage.name}: done before")
         return False
     if lacking:
-        progress.say(f"{stage.name}: {lacking} of its files are missing and made again")
+        progress.say(f"{stage.name}: {lacking} of its files are missing and recomputed")
     if not processes.first:
         if stage.shared:
             stage.run(context)

@@ -23,7 +23,7 @@ class Layout:
         splits: name -> images.
         default_split: the split to train on unless another is named.
         passed_over: files that were not used as images.
-        form: what a folder of this layout is.
+        form: what this folder is; empty where the layout's ``FORM`` says it.
     """
 
     classes: tuple[str, ...]

@@ -69,7 +69,8 @@ def read(root: Path, problems: Problems, table: Path | None = None) -> Layout:
     records = _records(images, rows, classes, masks, problems)
     splits = _splits(root, names, records, rows, tables[0].path, problems)
     default = "train" if "train" in splits else "all"
-    return Layout(classes, splits, default, (*_not_used(files, tables, root), *masks.passed_over()))
+    passed_over = (*_not_used(files, tables, root), *masks.passed_over())
+    return Layout(classes, splits, default, passed_over, f"a folder of images with the table {tables[0].path.name}")
 
 
 def _can_be_named(key: str, path: Path, problems: Problems) -> bool:

@@ -80,7 +80,7 @@ class FileNames:
         >>> names.match([Name("a.jpg", "tags.csv:2"), Name("lamps/b", "tags.csv:3")], problems)
         ['a.JPG', 'lamps/b.png']
         >>> [remark.text for remark in problems.remarks]
-        ['1 names that differ in upper and lower case: a.jpg is a.JPG']
+        ['names that differ in upper and lower case: a.jpg is a.JPG']
     """
 
     def __init__(self, root: Path, keys: Iterable[str]) -> None:

@@ -110,7 +110,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _recognise(path: Path, file: WeightFile) -> tuple[str, Found]:
-    """Find the network in a file that is not ours, under whatever prefix.
+    """Find the network in a file that is not ours, under any prefix.
 
     Raises:
         InputError: there is none that is known.

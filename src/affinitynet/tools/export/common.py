@@ -73,7 +73,7 @@ def renamed(names: Iterable[str], safe: Callable[[str], str], rule: str, problem
         >>> renamed(["a/b", "a_b", "c"], lambda name: name.replace("/", "_"), "names changed", problems)
         {'a/b': 'a_b-2', 'a_b': 'a_b', 'c': 'c'}
         >>> problems.remarks[0].text
-        '1 names changed: a/b is a_b-2'
+        'names changed: a/b is a_b-2'
     """
     names = tuple(names)
     taken = {name for name in names if safe(name) == name}

@@ -10,7 +10,7 @@ from affinitynet.records import TaggedImage
 from affinitynet.tools.export.common import LabelledImages
 
 SPELLINGS = {"val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "testing": "test"}
-"""Name of a split (lower case) -> its role; the split that was trained on is ``train``, whatever its name is."""
+"""Name of a split (lower case) -> its role; the split that was trained on is ``train``, regardless of its name."""
 
 HELD_OUT = 0.1
 """Share of the images that validates where a collection has no split for that."""

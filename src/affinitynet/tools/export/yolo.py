@@ -16,7 +16,7 @@ from affinitynet.tools.export.roles import in_roles, with_validation
 def write_yolo(labelled: LabelledImages, target: Path) -> None:
     """Images and labels in train, val (and test), a polygon for each connected region, and data.yaml.
 
-    ``data.yaml`` has no ``path``, so that the images are found beside it, whatever the current folder is.
+    ``data.yaml`` has no ``path``, so that the images are found beside it from any current folder.
     """
     labelled = with_validation(in_roles(labelled))
     names = labelled.names(_safe, "YOLO looks for labels where the last folder is called images")
