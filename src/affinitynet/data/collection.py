@@ -179,8 +179,8 @@ def _read_layout(folder: Path, problems: Problems) -> Layout:
     first = "folder" if "folder" in found and own else next(iter(found))
     if others := [LAYOUTS[name].FORM for name in found if name not in (first, SPECIAL_CASES.get(first))]:
         problems.warn(f"read as {LAYOUTS[first].FORM}; it could also be {' or '.join(others)}")
-    layout = LAYOUTS[first].read(found[first], problems)
-    return layout if layout.form else replace(layout, form=LAYOUTS[first].FORM)
+    chosen = LAYOUTS[first].read(found[first], problems)
+    return replace(chosen, form=chosen.form or LAYOUTS[first].FORM)
 
 
 def _read_table(folder: Path, table: Path, problems: Problems) -> Layout:
