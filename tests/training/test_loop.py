@@ -96,6 +96,14 @@ def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatc
     assert losses[0] == losses[1]
 
 
+def test_killed_after_its_last_step_and_continued_equals_never_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr("affinitynet.training.loop.CHECKPOINT_STEPS", 2)
+    whole = train(tmp_path)  # its checkpoint stays until the stage has saved the result
+    again = train(tmp_path)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
 def test_the_schedule_is_poly_and_groups_have_their_factors(tmp_path):
     rates = []
 

@@ -102,14 +102,15 @@ def fit(
 def _loader(samples: TrainingSamples, steps: ShuffledSteps, runtime: Runtime, seed: int) -> DataLoader:
     """Load samples in processes of their own, as many as the runtime has workers."""
     forked = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
+    workers = min(runtime.workers, len(steps))  # none where a training was killed after its last step
     return DataLoader(
         RandomSamples(samples, seed),
         batch_sampler=steps,
         collate_fn=stack_samples,
-        num_workers=min(runtime.workers, len(steps)),
+        num_workers=workers,
         pin_memory=runtime.device.type == "cuda",
         # Python 3.14 starts processes anew where it can, which imports torch again: seconds for each training.
-        multiprocessing_context="fork" if forked else None,
+        multiprocessing_context="fork" if forked and workers else None,
     )
 
 
