@@ -19,6 +19,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from affinitynet.config.adaptation import adapted
 from affinitynet.config.config_file import read_config, stored_data
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
@@ -69,8 +70,8 @@ def _train_on_drawn(
     """Train in folder ``own`` as ``train-segmenter`` does, on ground truth in place of the walk's masks."""
     own.weights("classifier").symlink_to(work.weights("classifier").resolve())
     for record in collection.split(split):
-        own.masks.save(record.name, collection.mask(record))
-    settings = replace(config, segmenter=replace(config.segmenter, epochs=epochs))
+        own.first_masks.save(record.name, collection.mask(record))
+    settings = adapted(replace(config, segmenter=replace(config.segmenter, epochs=epochs, rounds=1)))
     train_segmenter(
         Context(
             collection=collection,
@@ -79,6 +80,7 @@ def _train_on_drawn(
             config=settings,
             split=split,
             runtime=Runtime("cpu"),
+            given=settings,
         )
     )
 

@@ -103,7 +103,7 @@ def test_samples_keep_image_and_mask_together(tmp_path):
     work = WorkFolder(tmp_path / "work")
     save_mask(work.masks.path("a"), labels)
     config = SegmenterConfig(crop_size=64, min_scale=0.5, max_scale=1.5)
-    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work, config, (0, 0, 0), (1, 1, 1))
+    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work.masks, config, (0, 0, 0), (1, 1, 1))
     for seed in range(10):
         torch.manual_seed(seed)
         pixels, mask = samples(0)

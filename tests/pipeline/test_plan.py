@@ -107,7 +107,7 @@ def test_a_folder_of_an_earlier_version_says_so():
 
 def test_commands_follow_from_the_table():
     assert [stage.name for stage in commands()["train-classifier"]] == ["check-data", "train-classifier"]
-    assert [stage.name for stage in commands()["train-segmenter"]] == ["train-segmenter", "segment"]
+    assert [stage.name for stage in commands()["train-segmenter"]] == ["train-segmenter", "refine-masks", "segment"]
     assert "random-walk" not in commands()
 
 

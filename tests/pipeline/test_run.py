@@ -49,6 +49,7 @@ def test_the_work_folder_keeps_the_contract(finished):
             "CAM at its best threshold",
             "CAM + CRF",
             "random walk",
+            "masks",
             "segmentation network, no tags",
         ]
         for numbers in steps.values():

@@ -19,7 +19,7 @@ from affinitynet.config.settings import (
 from affinitynet.data.drawn_world import draw_world
 
 QUICK = PipelineConfig(
-    classifier=ClassifierConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),
+    classifier=ClassifierConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32", maps="cam"),
     cams=CamConfig(scales=(1.0,), precision="float32"),
     affinity=AffinityConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32"),
     walk=WalkConfig(steps=16, alphas=(4.0, 8.0), precision="float32"),

@@ -14,7 +14,7 @@ from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-NOTES = ("data", "tags", "versions")
+NOTES = ("data", "tags", "versions", "plan")
 """What ``config.yaml`` of a work folder notes beside the settings."""
 
 
@@ -24,7 +24,7 @@ def to_dict(config: Any) -> dict:
     Example:
         >>> from affinitynet.config.settings import SeedConfig
         >>> to_dict(SeedConfig())
-        {'low_alpha': 4.0, 'high_alpha': 32.0}
+        {'low_alpha': None, 'high_alpha': None, 'crf_scale': None}
     """
     return {
         key: [*value] if isinstance(value, tuple) else to_dict(value) if isinstance(value, dict) else value
@@ -63,6 +63,13 @@ def stored_tags(path: Path) -> str | None:
     """Return the table of tags that a work folder's ``config.yaml`` notes, if it is not the data folder's own."""
     content = read_yaml(path)
     return content.get("tags") if isinstance(content, dict) else None
+
+
+def stored_plan(path: Path) -> list[dict[str, Any]]:
+    """Return the decisions that a work folder's ``config.yaml`` notes; see :mod:`affinitynet.config.adaptation`."""
+    content = read_yaml(path)
+    found = content.get("plan") if isinstance(content, dict) else None
+    return found if isinstance(found, list) and all(isinstance(line, dict) for line in found) else []
 
 
 def config_from_dict(values: dict, base: PipelineConfig, source: str) -> PipelineConfig:

@@ -8,6 +8,7 @@ from affinitynet.config.settings import (
     AffinityConfig,
     CamConfig,
     ClassifierConfig,
+    MaskConfig,
     PipelineConfig,
     SeedConfig,
     SegmenterConfig,
@@ -32,6 +33,8 @@ def _paper(network: str) -> PipelineConfig:
             precision="float32",
             min_scale=256 / 448,
             max_scale=512 / 448,
+            maps="cam",
+            hold_out=0.0,
         ),
         cams=CamConfig(precision="float32"),
         affinity=AffinityConfig(
@@ -45,6 +48,8 @@ def _paper(network: str) -> PipelineConfig:
             border="original",
         ),
         walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
+        masks=MaskConfig(source="walk", keep_tags=False, refine=False),
+        segmenter=SegmenterConfig(rounds=1),
     )
 
 
@@ -53,17 +58,25 @@ PRESETS: dict[str, PipelineConfig] = {
     "vgg16": _paper("vgg16"),
     "resnet38": _paper("resnet38"),
 }
-"""Name -> recipe: ``lite`` as measured in docs/lite-recipe.md, the paper's networks as released."""
+"""Name -> recipe: ``lite`` as measured in docs/how-it-adapts.md, the paper's networks as released."""
 
 DEMO = PipelineConfig(
     classifier=ClassifierConfig(
-        epochs=9, min_steps=0, batch_size=8, crop_size=160, learning_rate=0.004, min_scale=1.0, max_scale=2.0
+        epochs=9,
+        min_steps=0,
+        batch_size=8,
+        crop_size=160,
+        learning_rate=0.004,
+        min_scale=1.0,
+        max_scale=2.0,
+        maps="cam",
     ),
     cams=CamConfig(scales=(0.75, 1.5)),
     seeds=SeedConfig(low_alpha=3.0),
     affinity=AffinityConfig(epochs=5, min_steps=0, crop_size=192),
     walk=WalkConfig(steps=128),
-    segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160),
+    masks=MaskConfig(refine=False),
+    segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160, rounds=1),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
 

@@ -13,6 +13,7 @@ from typing import Literal
 from affinitynet.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
 RANDOM = "random"
 """Value of ``weights`` for a network that starts from nothing."""
@@ -45,8 +46,8 @@ class TrainConfig:
     """The learning rate falls as (1 - step / steps) to this power."""
     jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
-    precision: Precision = "bfloat16"
-    """Arithmetic of the forward pass; weights and sums stay float32."""
+    precision: TrainingPrecision = "auto"
+    """Arithmetic of the forward pass; weights and sums stay float32. auto: what is faster on this machine."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
@@ -82,9 +83,15 @@ class ClassifierConfig(TrainConfig):
     """Longest long side a training image is resized to, in crop sizes (paper: 512 of 448 pixels, 1.14)."""
     trained: str | None = None
     """File of a trained classifier, ours or the released code's, to take as it is instead of training one."""
+    maps: Literal["local", "cam"] = "local"
+    """local: a classifier of places, whose maps are probabilities. cam: the paper's, of whole images, whose maps are
+    class activation maps; the settings of a training are for it."""
+    hold_out: float = 0.15
+    """Share of the training images whose tags are not learnt from but measure what was learnt, at most 200 images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(0 <= self.hold_out <= 0.5, "hold_out", self.hold_out, "in [0, 0.5]")
         _require(
             0 < self.min_scale <= self.max_scale,
             "min_scale, max_scale",
@@ -142,18 +149,20 @@ class CRFParams:
 class SeedConfig:
     """Stage make-seeds: cams -> seeds/NAME.npz, the dense CRF's scores at two background strengths."""
 
-    low_alpha: float = 4.0
-    """Exponent of the background score (1 - max cam)^alpha; a low one leaves confident foreground."""
-    high_alpha: float = 32.0
-    """The same; a high one leaves confident background."""
+    low_alpha: float | None = None
+    """Exponent of the background score (1 - max cam)^alpha; a low one leaves confident foreground. null: 4 (paper), or
+    1 for local maps, which are probabilities."""
+    high_alpha: float | None = None
+    """The same; a high one leaves confident background. null: 32 (paper), or 4 for local maps."""
+    crf_scale: float | None = None
+    """Factor of the CRF's widths in pixels. null: 1 (paper), or for local maps by the size of the objects."""
 
     def __post_init__(self) -> None:
-        _require(
-            0 < self.low_alpha < self.high_alpha,
-            "low_alpha, high_alpha",
-            (self.low_alpha, self.high_alpha),
-            "above 0 and in this order",
-        )
+        low, high = self.low_alpha, self.high_alpha
+        rule = "above 0 and in this order"
+        _require(all(alpha is None or alpha > 0 for alpha in (low, high)), "low_alpha, high_alpha", (low, high), rule)
+        _require(low is None or high is None or low < high, "low_alpha, high_alpha", (low, high), rule)
+        _require(self.crf_scale is None or self.crf_scale > 0, "crf_scale", self.crf_scale, "above 0")
 
 
 @dataclass(frozen=True)
@@ -206,15 +215,26 @@ class WalkConfig:
 class MaskConfig:
     """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
 
-    alpha: float = 16.0
-    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects."""
+    alpha: float | None = None
+    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects. null: 16, or 1 for
+    local maps."""
     threshold: float | None = None
     """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
     crf: bool = False
     """Pass the walked scores through the dense CRF at full size before the decision."""
+    source: Literal["auto", "cams", "crf", "walk"] = "auto"
+    """Step whose scores become the masks: the activation maps, these after the dense CRF, or the random walk (paper).
+    auto: the walk, but for local maps the CRF's."""
+    keep_tags: bool = True
+    """Give a tagged class without a pixel in the mask the place where it is strongest; such images are listed."""
+    refine: bool | None = None
+    """Once the segmentation network is trained, let it make the masks, with the tags known. null: not where the objects
+    are small."""
+    refine_crf: bool = True
+    """Pass what it finds through the seeds' dense CRF."""
 
     def __post_init__(self) -> None:
-        _require(self.alpha > 0, "alpha", self.alpha, "above 0")
+        _require(self.alpha is None or self.alpha > 0, "alpha", self.alpha, "above 0")
         _require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
 
 
@@ -234,6 +254,9 @@ class SegmenterConfig(TrainConfig):
     batch_size: int = 8
     learning_rate: float = 0.001
     """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
+    rounds: int | None = None
+    """Trainings in a row: each but the first learns from what the one before finds where the tags are known. null: 2,
+    but 1 where the objects are small."""
     min_scale: float = 0.8
     """Shortest long side a training image is resized to, in crop sizes."""
     max_scale: float = 2.0
@@ -242,6 +265,7 @@ class SegmenterConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         scales = (self.min_scale, self.max_scale)
+        _require(self.rounds is None or self.rounds >= 1, "rounds", self.rounds, "at least 1")
         _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
 
 
@@ -267,11 +291,16 @@ class PredictConfig:
 class EvaluateConfig:
     """Stage evaluate: masks and ground truth -> metrics.json."""
 
-    cam_threshold: float = 0.2
-    """Background score that the class activation maps alone are judged with (paper: 0.2)."""
+    cam_threshold: float | None = None
+    """Background score that the activation maps alone are judged with. null: 0.2 (paper), or 0.5 for local maps."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.cam_threshold < 1, "cam_threshold", self.cam_threshold, "between 0 and 1")
+        _require(
+            self.cam_threshold is None or 0 < self.cam_threshold < 1,
+            "cam_threshold",
+            self.cam_threshold,
+            "between 0 and 1",
+        )
 
 
 @dataclass(frozen=True)
@@ -324,7 +353,7 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         _require(self.longest_side is None or self.longest_side >= 64, "longest_side", self.longest_side, "64 or above")
         _require(
-            self.masks.alpha in self.walk.alphas,
+            self.masks.alpha is None or self.masks.alpha in self.walk.alphas,
             "masks.alpha",
             self.masks.alpha,
             f"one of walk.alphas {self.walk.alphas}",

@@ -1,4 +1,4 @@
-"""The decision: walked scores, by the settings of ``masks``, to the scores whose strongest label is the mask."""
+"""The decision: what a step found, by the settings of ``masks``, to the scores whose strongest label is the mask."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from affinitynet.config.adaptation import given
 from affinitynet.config.settings import CRFParams, MaskConfig
 from affinitynet.ops.crf import dense_crf
-from affinitynet.ops.decision import walked_scores
-from affinitynet.records import Walk
+from affinitynet.ops.decision import enlarge, walked_scores
+from affinitynet.ops.seeds import background_score
+from affinitynet.records import BACKGROUND, ScoreMaps, Walk
 
 
 @torch.inference_mode()
@@ -40,8 +42,55 @@ def mask_scores(
         >>> scores.argmax(0).unique()
         tensor([1])
     """
-    background = masks.threshold if masks.threshold is not None else walk.background_of(masks.alpha)
+    background = masks.threshold if masks.threshold is not None else walk.background_of(given(masks.alpha))
     scores = walked_scores(walk, size, background)
     if masks.crf and len(scores) > 1:
         return dense_crf(torch.from_numpy(image().copy()).to(scores.device), scores, crf)
     return scores
+
+
+def map_scores(cams: ScoreMaps, alpha: float) -> Tensor:
+    """Return the scores of activation maps by themselves, float32 [K + 1, H, W], background first.
+
+    Example:
+        >>> map_scores(ScoreMaps((0,), torch.full((1, 1, 1), 0.75)), 1.0).flatten()
+        tensor([0.2500, 0.7500])
+    """
+    return torch.cat([background_score(cams.scores, alpha)[None], cams.scores])
+
+
+HALF = 0.5
+
+
+def keep_tags(mask: np.ndarray, cams: ScoreMaps) -> tuple[np.ndarray, list[int], list[int]]:
+    """Give each tagged class that a mask lacks the place where it is strongest.
+
+    That is where its map exceeds half its maximum. A class whose map is empty cannot be helped.
+
+    Args:
+        mask: uint8 [H, W].
+        cams: activation maps of the tagged classes, at the size the image was labelled at.
+
+    Returns:
+        The mask, the 0-based classes that were added, and those it still lacks.
+
+    Example:
+        >>> maps = ScoreMaps((3,), torch.tensor([[[0.1, 0.3], [0.0, 0.2]]]))
+        >>> keep_tags(np.zeros((2, 2), np.uint8), maps)[:2]
+        (array([[0, 4],
+               [0, 4]], dtype=uint8), [3])
+    """
+    present = set(np.unique(mask).tolist())
+    added, missing = [], []
+    for number, scores in zip(cams.classes, cams.scores, strict=True):
+        if number + 1 in present:
+            continue
+        highest = float(scores.max())
+        if highest <= 0:
+            missing.append(number)
+            continue
+        place = enlarge((scores > HALF * highest).cpu().numpy(), mask.shape)
+        free = place & (mask == BACKGROUND)  # another class keeps what it has, unless nothing else is left
+        mask = np.where(free if free.any() else place, np.uint8(number + 1), mask)
+        added.append(number)
+    return mask, added, missing

@@ -7,31 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from affinitynet.config.adaptation import PROBABILITIES, adapted, given, seed_crf
 from affinitynet.config.config_file import read_config
-from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.settings import PipelineConfig, Precision
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
-from affinitynet.inference.refine import mask_scores
+from affinitynet.inference.refine import keep_tags, map_scores, mask_scores
+from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.classifier import TagClassifier, load_classifier
+from affinitynet.models.local_classifier import LocalClassifier, seen_size
+from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.affinity import pair_affinity
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.decision import decide
-from affinitynet.ops.seeds import background_score
+from affinitynet.ops.seeds import background_score, confident_seeds
 from affinitynet.ops.walk import random_walk
 from affinitynet.records import VALUES, Prediction, ScoreMaps, ValueRanges, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
-
-Network = TypeVar("Network", TagClassifier, AffinityNet)
 
 
 class MaskPredictor:
@@ -40,6 +41,7 @@ class MaskPredictor:
     Args:
         classifier: gives the class activation maps; ``None`` if they are available.
         affinity_net: gives the affinities the walk follows; ``None`` where no walk is wanted.
+        segmenter: makes the masks instead of both, as far as :meth:`predict` is concerned.
         config: scales, walk and decision; the networks are as they come.
         device: where to compute.
 
@@ -56,15 +58,22 @@ class MaskPredictor:
 
     def __init__(
         self,
-        classifier: TagClassifier | None,
+        classifier: TagClassifier | LocalClassifier | None,
         affinity_net: AffinityNet | None,
         config: PipelineConfig | None = None,
         device: torch.device | str = "cpu",
+        segmenter: Segmenter | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.config = config or PipelineConfig()
-        self.classifier = None if classifier is None else _on(classifier, self.device)
-        self.affinity_net = None if affinity_net is None else _on(affinity_net, self.device)
+        plan = PROBABILITIES if isinstance(classifier, LocalClassifier) else ()
+        self.config = adapted(config or PipelineConfig(), plan)
+        self.classifier, self.affinity_net = classifier, affinity_net
+        self.segmenter = None
+        if segmenter is not None:
+            self.segmenter = SegmentationPredictor(segmenter, self.config.predict, device, self.config.crf)
+        for network in (classifier, affinity_net):
+            if network is not None:
+                network.to(self.device).to(memory_format=network.backbone.layout(self.device)).eval()
 
     @classmethod
     def from_work(cls, work: Path | str, device: torch.device | str = "cpu") -> MaskPredictor:
@@ -76,11 +85,14 @@ class MaskPredictor:
         folder = WorkFolder(Path(work))
         if not folder.config_file.exists():
             raise InputError(f"{work}: not a work folder (no config.yaml); name one that `affinitynet run` made")
+        config = adapted(read_config(folder.config_file, PipelineConfig()), folder.plan())
+        refined = config.masks.refine and any(folder.refined.names())
         return cls(
-            TagClassifier.load(folder.weights("classifier")),
-            AffinityNet.load(folder.weights("affinity")),
-            read_config(folder.config_file, PipelineConfig()),
+            load_classifier(folder.weights("classifier")),
+            AffinityNet.load(path) if (path := folder.weights("affinity")).exists() else None,
+            config,
             device,
+            Segmenter.load(folder.weights("segmenter")) if refined else None,
         )
 
     def read(self, path: Path | str) -> np.ndarray:
@@ -89,7 +101,7 @@ class MaskPredictor:
         Raises:
             InputError: as :func:`affinitynet.data.images.load_image`.
         """
-        settings = _given(self.classifier, "classifier").settings
+        settings = self._classifier.settings
         return load_image(Path(path), ValueRanges.from_settings(settings.get(VALUES)))
 
     def predict(self, image: np.ndarray, tags: Sequence[str | int]) -> Prediction:
@@ -106,18 +118,47 @@ class MaskPredictor:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         numbers = sorted({self._class_number(tag) for tag in tags})
         small = reduced(image, self.config.longest_side)
-        walk = self.walk(small, self.cams(small, numbers))
-        scores = mask_scores(walk, small.shape[:2], self.config.masks, self.config.crf, lambda: small)
+        if self.segmenter is not None:
+            crf = seed_crf(self.config) if self.config.masks.refine_crf else None
+            scores = self.segmenter.tagged_scores(small, numbers, crf)
+            cams = ScoreMaps(tuple(numbers), scores[1:])
+        else:
+            cams = self.cams(small, numbers)
+            scores = self._scores(small, cams)
         mask = decide(scores, numbers, image.shape[:2])
+        if self.config.masks.keep_tags:
+            mask = keep_tags(mask, cams)[0]
         return Prediction(mask, np.array(numbers, np.int64), scores.cpu().numpy())
 
+    def _scores(self, image: np.ndarray, cams: ScoreMaps) -> Tensor:
+        """Return the scores [K + 1, H, W] of the step that ``masks.source`` names."""
+        config, low = self.config, given(self.config.seeds.low_alpha)
+        if config.masks.source == "cams":
+            return map_scores(cams, low)
+        if config.masks.source == "crf":
+            pixels = torch.from_numpy(image.copy()).to(self.device)
+            return confident_seeds(pixels, cams.scores.to(self.device), [low], seed_crf(config))[0]
+        return mask_scores(self.walk(image, cams), image.shape[:2], config.masks, config.crf, lambda: image)
+
     def _class_number(self, tag: str | int) -> int:
-        classes = _given(self.classifier, "classifier").classes
+        classes = self._classifier.classes
         if isinstance(tag, str) and tag in classes:
             return classes.index(tag)
         if isinstance(tag, int) and 0 <= tag < len(classes):
             return tag
         raise InputError(f"tag {tag!r}: not a class of this predictor; known: {', '.join(classes)}")
+
+    @property
+    def _classifier(self) -> TagClassifier | LocalClassifier:
+        if self.classifier is None:
+            raise ValueError("this MaskPredictor was made without classifier; pass one")
+        return self.classifier
+
+    @property
+    def _affinity_net(self) -> AffinityNet:
+        if self.affinity_net is None:
+            raise ValueError("this MaskPredictor was made without affinity_net; pass one")
+        return self.affinity_net
 
     @torch.inference_mode()
     def cams(self, image: np.ndarray, classes: Sequence[int]) -> ScoreMaps:
@@ -125,7 +166,9 @@ class MaskPredictor:
         height, width = image.shape[:2]
         if not len(classes):
             return ScoreMaps((), torch.zeros(0, height, width, device=self.device))
-        classifier = _given(self.classifier, "classifier")
+        classifier = self._classifier
+        if isinstance(classifier, LocalClassifier):
+            return ScoreMaps(tuple(classes), self._local(image, classifier, classes))
         maps = []
         for scale in self.config.cams.scales:
             size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -134,10 +177,19 @@ class MaskPredictor:
                 maps.append(classifier.activation_maps(torch.cat([x, x.flip(-1)]), classes))
         return ScoreMaps(tuple(classes), class_activation_maps(maps, (height, width)))
 
+    def _local(self, image: np.ndarray, classifier: LocalClassifier, classes: Sequence[int]) -> Tensor:
+        """Return how probable classes are in each pixel, float32 [K, H, W], from the image and its mirror image."""
+        plain, mirrored = (
+            classifier.place_probabilities(see_places(classifier, view, self.device, self.config.cams.precision))
+            for view in (image, image[:, ::-1])
+        )
+        both = (plain + mirrored.flip(-1))[:, list(classes)] / 2
+        return F.interpolate(both, image.shape[:2], mode="bilinear", align_corners=False)[0].clamp(0, 1)
+
     @torch.inference_mode()
     def affinities(self, image: np.ndarray) -> Tensor:
         """Return the pair affinities of the image's grid, at the stride of AffinityNet; see :func:`pair_affinity`."""
-        net = _given(self.affinity_net, "affinity_net")
+        net = self._affinity_net
         x = self._input(image, net)
         x = F.pad(x, (0, -x.shape[3] % net.stride, 0, -x.shape[2] % net.stride))
         with autocast(self.device, self.config.walk.precision):
@@ -147,7 +199,7 @@ class MaskPredictor:
     @torch.inference_mode()
     def walk(self, image: np.ndarray, cams: ScoreMaps) -> Walk:
         """Spread an image's class activation maps [K, H, W] along its affinities (docs/method.md, "Random walk")."""
-        walk, pairs, stride = self.config.walk, self.config.affinity, _given(self.affinity_net, "affinity_net").stride
+        walk, pairs, stride = self.config.walk, self.config.affinity, self._affinity_net.stride
         maps = cams.scores.to(self.device)
         background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, maps.to(background)])
@@ -166,12 +218,12 @@ class MaskPredictor:
         return x.to(self.device, memory_format=backbone.layout(self.device))
 
 
-def _on(network: Network, device: torch.device) -> Network:
-    """Return a network ready for inference."""
-    return network.to(device).to(memory_format=network.backbone.layout(device)).eval()
-
-
-def _given(network: Network | None, name: str) -> Network:
-    if network is None:
-        raise ValueError(f"this MaskPredictor was made without {name}; pass one")
-    return network
+@torch.inference_mode()
+def see_places(
+    classifier: LocalClassifier, image: np.ndarray, device: torch.device, precision: Precision = "float32"
+) -> Tensor:
+    """Return the features float32 [1, D, h, w] of the places of an image uint8 [H, W, 3]."""
+    backbone = classifier.backbone
+    x = normalise(to_tensor(resize(image, seen_size(image.shape))), backbone.mean, backbone.std)[None]
+    with autocast(device, precision):
+        return classifier.features(x.to(device, memory_format=backbone.layout(device)))

@@ -7,15 +7,23 @@ import torch
 
 from affinitynet.config.settings import ClassifierConfig
 from affinitynet.data.transforms import normalise, resize, to_tensor
+from affinitynet.inference.tagged import see_places
 from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.local_classifier import LocalClassifier
 
 
 @torch.inference_mode()
-def tag_probabilities(classifier: TagClassifier, image: np.ndarray, config: ClassifierConfig) -> np.ndarray:
+def tag_probabilities(
+    classifier: TagClassifier | LocalClassifier, image: np.ndarray, config: ClassifierConfig
+) -> np.ndarray:
     """Return the probability float32 [C] of each class in an image uint8 [H, W, 3].
 
     The image and its mirror image are seen at the middle of the sizes the classifier was trained at.
     """
+    if isinstance(classifier, LocalClassifier):
+        device = classifier.mean.device
+        seen = [classifier.image_logits(see_places(classifier, view, device)) for view in (image, image[:, ::-1])]
+        return torch.cat(seen).sigmoid().mean(0).cpu().numpy()
     side = config.crop_size * (config.min_scale + config.max_scale) / 2
     height, width = (max(1, round(length * side / max(image.shape[:2]))) for length in image.shape[:2])
     backbone = classifier.backbone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from affinitynet.ops.decision import labels_at, labels_of
 from affinitynet.records import VALUES, ValueRanges
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
+
+LEAST = 1e-6  # probability, so that a pixel of none of the tagged classes has one
 
 
 class SegmentationPredictor:
@@ -113,6 +115,28 @@ class SegmentationPredictor:
         if self.config.crf:
             scores = dense_crf(torch.from_numpy(small.copy()).to(self.device), scores, self.crf)
         return scores
+
+    def tagged_scores(self, image: np.ndarray, tags: Sequence[int], crf: CRFParams | None = None) -> Tensor:
+        """Return the probabilities of background and of the tagged classes, where the others are known to be absent.
+
+        Args:
+            image: uint8 [H, W, 3].
+            tags: 0-based class numbers, ascending.
+            crf: parameters of a dense CRF to follow, if one is to.
+
+        Returns:
+            float32 [K + 1, h, w], background first, at the size the image is labelled at.
+
+        Raises:
+            InputError: as :meth:`scores`.
+        """
+        if not tags:
+            return torch.ones(1, *self._reduced(image).shape[:2], device=self.device)
+        scores = self.scores(image)[[0, *(tag + 1 for tag in tags)]].clamp(min=LEAST)
+        scores = scores / scores.sum(0)
+        if crf is None:
+            return scores
+        return dense_crf(torch.from_numpy(self._reduced(image).copy()).to(self.device), scores, crf)
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:
         """Return a checked image at the size it is labelled at."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from affinitynet.errors import InputError
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.local_classifier import LOCAL, LocalClassifier
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import fill, read_weights
 from affinitynet.records import saved_values
@@ -67,6 +68,8 @@ class TagClassifier(nn.Module):
             InputError: the file is not a classifier, or has a different number of classes.
         """
         found = read_weights(path)
+        if found.settings.get("maps") == LOCAL:
+            raise InputError(f"{path}: contains a local classifier; pass one of whole images, trained with maps: cam")
         if found.part != "classifier":
             raise InputError(
                 f"{path}: contains {found.contains}, not a classifier of this method; pass another file, or start "
@@ -78,6 +81,20 @@ class TagClassifier(nn.Module):
         model.settings |= saved_values(found.settings)
         fill(model, found.state, str(path))
         return model.eval()
+
+
+def load_classifier(path: Path, classes: Sequence[str] | None = None) -> TagClassifier | LocalClassifier:
+    """Read a classifier of either kind, in eval mode.
+
+    Args:
+        classes: as for :meth:`TagClassifier.load`.
+
+    Raises:
+        InputError: the file is no classifier.
+    """
+    if read_weights(path).settings.get("maps") == LOCAL:
+        return LocalClassifier.load(path)
+    return TagClassifier.load(path, classes)
 
 
 def tag_loss(logits: Tensor, tags: Tensor, mean_count: Callable[[Tensor], Tensor] = lambda count: count) -> Tensor:

@@ -17,7 +17,6 @@ from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
-from affinitynet.records import saved_values
 
 LARGEFOV = "LargeFOV"
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -36,6 +35,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     )
 }
 """The architectures of segmentation-models-pytorch that work with any of its encoders."""
+
+
+BUILT_FROM = ("architecture", "encoder", "classes", "taps")
+"""Settings that a network is built from; others say how it came about."""
 
 
 class Segmenter(nn.Module):
@@ -157,9 +160,9 @@ class Segmenter(nn.Module):
         found = read_weights(path)
         if "architecture" not in found.settings:
             raise InputError(f"{path}: contains no segmentation network; pass a segmenter.safetensors")
-        values = saved_values(found.settings)
-        model = cls(**{"taps": None, **{key: value for key, value in found.settings.items() if key not in values}})
-        model.settings |= values
+        built = {key: value for key, value in found.settings.items() if key in BUILT_FROM}
+        model = cls(**{"taps": None, **built})
+        model.settings |= found.settings
         fill(model, found.state, str(path))
         return model.eval()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,3 +96,25 @@ def pixel_accuracy(confusion: Tensor) -> float:
     """
     matrix = confusion.double()
     return (matrix.diagonal().sum() / matrix.sum()).item()
+
+
+def average_precision(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
+    """Return the average precision of each class: the mean, over the images with the tag, of the share of images that
+    have it among those ranked as high (Everingham et al., IJCV 2010, without its interpolation).
+
+    Args:
+        scores: floating [N, C]; of equal ones the earlier image is ranked higher.
+        tags: bool [N, C].
+
+    Returns:
+        float64 [C] in [0, 1]; NaN for a class that no image has.
+
+    Example:
+        >>> average_precision(np.array([[0.9], [0.8], [0.7]]), np.array([[True], [False], [True]])).round(3)
+        array([0.833])
+    """
+    order = np.argsort(-scores, axis=0, kind="stable")
+    ranked = np.take_along_axis(tags, order, axis=0)
+    precision = np.cumsum(ranked, axis=0) / np.arange(1, len(ranked) + 1)[:, None]
+    with np.errstate(invalid="ignore"):
+        return (precision * ranked).sum(0) / ranked.sum(0)

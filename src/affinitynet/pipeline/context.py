@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
+from affinitynet.config.adaptation import Decision, adapted, is_open, lines_of
 from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_tagged
@@ -35,8 +36,10 @@ class Context:
     Args:
         collection: without what check-data skipped.
         unchecked: the same with it.
+        config: settings; in a stage, with what was left open filled in.
         split: name of the split that is trained on.
         runtime: how to compute and report.
+        given: settings as they were given.
     """
 
     collection: Collection
@@ -45,6 +48,20 @@ class Context:
     config: PipelineConfig
     split: str
     runtime: Runtime
+    given: PipelineConfig
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Note what the collection decided of the settings that were left open, and say it."""
+        made = [decision for decision in decisions if is_open(self.given, decision.setting)]
+        if self.runtime.processes.first:
+            self.work.decide(made)
+            for line in lines_of(made):
+                self.runtime.progress.say(f"plan: {line}")
+
+    @property
+    def adapted(self) -> Context:
+        """The same with the settings that the plan holds by now."""
+        return replace(self, config=adapted(self.given, self.work.plan()))
 
     @property
     def training_images(self) -> tuple[TaggedImage, ...]:
@@ -79,14 +96,30 @@ class Context:
 
 
 def label_images(
-    context: Context, artifacts: Artifacts[Record], label: str, make: Callable[[TaggedImage], Record]
+    context: Context,
+    artifacts: Artifacts[Record],
+    label: str,
+    make: Callable[[TaggedImage], Record],
+    images: Sequence[TaggedImage] | None = None,
 ) -> None:
-    """Save what ``make`` returns for each of this process's target images that has no such artifact yet."""
-    records = context.runtime.processes.share(context.target_images)
+    """Save what ``make`` returns for each of this process's images that has no such artifact yet.
+
+    Args:
+        images: by default the target images.
+    """
+    records = context.runtime.processes.share(context.target_images if images is None else images)
     missing = [record for record in records if record.name not in artifacts]
     context.runtime.for_each_image(
         label, lambda record: artifacts.save(record.name, make(record)), missing, total=len(records)
     )
+
+
+def walks(context: Context, stage: str) -> bool:
+    """Return whether the random walk is part of the plan; where it is not, say that ``stage`` is left out."""
+    source = context.config.masks.source
+    if source != "walk":
+        context.runtime.progress.say(f"{stage}: left out, since masks.source is {source}")
+    return source == "walk"
 
 
 def start_backbone(context: Context) -> Backbone:

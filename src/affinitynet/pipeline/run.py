@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from affinitynet.config.config_file import stored_versions, to_dict
+from affinitynet.config.config_file import stored_plan, stored_versions, to_dict
 from affinitynet.config.settings import CamConfig, PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
+from affinitynet.pipeline.advice import advice
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
 from affinitynet.pipeline.table import Stage, stages_of
@@ -31,6 +32,7 @@ from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
 from affinitynet.work.contents import Contents
 from affinitynet.work.folder import StageRecord, WorkFolder
+from affinitynet.work.learnt import read_learnt
 
 if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
@@ -109,6 +111,8 @@ def run_stages(
                 _check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
+    if chosen[-1].name == "evaluate" and len(chosen) > 1 and runtime.processes.first:
+        _say_advice(context)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
@@ -126,13 +130,15 @@ def open_context(
 
     from affinitynet.pipeline.context import Context
 
+    settled = replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams))
     return Context(
         collection=_checked(collection, folder),
         unchecked=collection,
         work=folder,
-        config=replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams)),
+        config=settled,
         split=split,
         runtime=runtime,
+        given=settled,
     )
 
 
@@ -178,15 +184,16 @@ def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: 
     return facts, make_plan(stages_of(context.config), chosen, facts, context.work.records(), context.work.root, force)
 
 
-def _begin(context: Context, sources: dict[str, str], contents: Contents, plan: Plan) -> None:
+def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: Plan) -> None:
     """Note the settings, and forget what was made under others."""
     processes, work = context.runtime.processes, context.work
     processes.wait()  # all have read the records that the first one is about to change
     if processes.first:
-        for stage in plan.forget:
+        for stage in todo.forget:
             work.forget(stage.name, stage.outputs)
         began_with = stored_versions(work.config_file) if work.config_file.exists() else None
-        content = {**sources, **to_dict(context.config), "versions": began_with or _versions()}
+        plan = stored_plan(work.config_file) if work.config_file.exists() else []
+        content = {**sources, **to_dict(context.config), "plan": plan, "versions": began_with or _versions()}
         write_text(work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         contents.save()
     processes.wait()
@@ -206,6 +213,18 @@ def _say_summary(context: Context, show: bool) -> None:
         progress.note(line.text)
     if show:
         show_summary(summary, progress)
+
+
+def _say_advice(context: Context) -> None:
+    """Say what limits the collection, and keep it in ``advice.txt``."""
+    facts, learnt = read_facts(context.work.collection_file), read_learnt(context.work.classifier_file)
+    if facts is None or learnt is None:
+        return
+    tagged = sum(bool(record.tags) for record in context.target_images)
+    lines = advice(facts, learnt, context.work.added(), tagged)
+    write_text(context.work.root / "advice.txt", "".join(f"{line}\n" for line in lines))
+    for line in lines:
+        context.runtime.progress.say(f"advice: {line}")
 
 
 def show_summary(summary: Summary, progress: Progress) -> None:
@@ -228,6 +247,7 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
     if processes.first and (lacking or not done):
         work.sweep((*stage.outputs, "losses"))
     processes.wait()  # until all know whether there is something to do
+    context = context.adapted
     if done and not lacking:
         progress.say(f"{stage.name}: done before")
         return False

@@ -62,13 +62,13 @@ def audit_tags(work: Path, data: Path | None = None, *, runtime: Runtime | None 
         InputError: there is no trained classifier, or the collection is not where it was.
     """
     from affinitynet.inference.tags import tag_probabilities
-    from affinitynet.models.classifier import TagClassifier
+    from affinitynet.models.classifier import load_classifier
 
     runtime = runtime or Runtime()
     finished = open_finished(work, data, "train-classifier")
     folder, config, collection = finished.folder, finished.config, finished.collection
     records = collection.split(finished.split)
-    classifier = TagClassifier.load(folder.weights("classifier"), collection.classes).to(runtime.device)
+    classifier = load_classifier(folder.weights("classifier"), collection.classes).to(runtime.device)
     found = np.zeros((len(records), len(collection.classes)), np.float32)
 
     def classify(numbered: tuple[int, TaggedImage]) -> None:

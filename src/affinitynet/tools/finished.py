@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from affinitynet.config.adaptation import adapted
 from affinitynet.config.config_file import read_config, stored_data, stored_tags
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
@@ -24,7 +25,8 @@ class Finished:
 
     Args:
         folder: where the artifacts are.
-        config: the settings they were made with.
+        config: the settings they were made with, with what was left open filled in.
+        given: the settings as they were given.
         collection: without what was skipped.
         split: name of the split that was trained on.
         tags: the table of tags, if it is not the collection's own.
@@ -32,6 +34,7 @@ class Finished:
 
     folder: WorkFolder
     config: PipelineConfig
+    given: PipelineConfig
     collection: Collection
     split: str
     tags: str | None = None
@@ -56,4 +59,4 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     collection = open_collection(source, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
     checked = collection.without(folder.left_out()).with_values(folder.values())
-    return Finished(folder, config, checked, split, tags)
+    return Finished(folder, adapted(config, folder.plan()), config, checked, split, tags)

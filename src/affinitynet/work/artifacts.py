@@ -5,7 +5,7 @@ docs/work-folder.md says the same for other tools.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -63,6 +63,12 @@ class Artifacts(Generic[Record]):
 
     def __contains__(self, name: str) -> bool:
         return self.path(name).exists()
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the images that have one."""
+        folder = self.root / self.kind.folder
+        for path in folder.rglob(f"*{self.kind.suffix}"):
+            yield path.relative_to(folder).as_posix().removesuffix(self.kind.suffix)
 
     def save(self, name: str, record: Record) -> None:
         """Write an image's artifact atomically."""
@@ -130,6 +136,9 @@ def _read_probabilities(path: Path) -> Tensor:
 CAMS: Kind[ScoreMaps] = Kind("cams", ".npz", _write_cams, _read_cams)
 SEEDS: Kind[Seeds] = Kind("seeds", ".npz", _write_seeds, _read_seeds)
 WALKS: Kind[Walk] = Kind("walks", ".npz", _write_walk, _read_walk)
+FIRST_MASKS: Kind[np.ndarray] = Kind("first_masks", ".png", save_mask, read_label_image)
+REFINED: Kind[np.ndarray] = Kind("refined", ".png", save_mask, read_label_image)
+RELABELLED: Kind[np.ndarray] = Kind("relabelled", ".png", save_mask, read_label_image)
 MASKS: Kind[np.ndarray] = Kind("masks", ".png", save_mask, read_label_image)
 SEGMENTED: Kind[np.ndarray] = Kind("segmented", ".png", save_mask, read_label_image)
 PROBABILITIES: Kind[Tensor] = Kind("scores", ".npz", _write_probabilities, _read_probabilities)

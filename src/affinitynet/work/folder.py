@@ -13,18 +13,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from filelock import FileLock, Timeout
 
+from affinitynet.config.adaptation import Decision
+from affinitynet.config.config_file import read_yaml, stored_plan
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import ScoreMaps, Seeds, ValueRanges, Walk
-from affinitynet.work.artifacts import CAMS, MASKS, SEEDS, SEGMENTED, WALKS, Artifacts, Kind
+from affinitynet.work.artifacts import (
+    CAMS,
+    FIRST_MASKS,
+    MASKS,
+    REFINED,
+    RELABELLED,
+    SEEDS,
+    SEGMENTED,
+    WALKS,
+    Artifacts,
+    Kind,
+)
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 """What drives without locks answer: Windows shares, FUSE and cloud mounts."""
 
 
-_MADE = ("cams", "seeds", "walks", "masks", "classifier.safetensors", "affinity.safetensors", "segmenter.safetensors")
+_MADE = (
+    "cams",
+    "seeds",
+    "walks",
+    "first_masks",
+    "masks",
+    "classifier.safetensors",
+    "affinity.safetensors",
+    "segmenter.safetensors",
+)
 _UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
 
 
@@ -112,6 +135,16 @@ class WorkFolder:
         return self.root / "collection.json"
 
     @property
+    def added_file(self) -> Path:
+        """The tagged classes of which a mask had no pixel."""
+        return self.root / "added.csv"
+
+    @property
+    def classifier_file(self) -> Path:
+        """How well the classifier knows each class, and how large what it sees is."""
+        return self.root / "classifier.json"
+
+    @property
     def values_file(self) -> Path:
         """How images of more than 8 bits are read, if the collection has some."""
         return self.root / "values.json"
@@ -131,6 +164,21 @@ class WorkFolder:
     @property
     def masks(self) -> Artifacts[np.ndarray]:
         return Artifacts(self.root, MASKS)
+
+    @property
+    def first_masks(self) -> Artifacts[np.ndarray]:
+        """Those decided from the maps or the walk; the segmentation network learns from them."""
+        return Artifacts(self.root, FIRST_MASKS)
+
+    @property
+    def refined(self) -> Artifacts[np.ndarray]:
+        """Those that the segmentation network made of the tags; ``masks`` are the same."""
+        return Artifacts(self.root, REFINED)
+
+    @property
+    def relabelled(self) -> Artifacts[np.ndarray]:
+        """What the segmentation network of one round leaves the next to learn from."""
+        return Artifacts(self.root, RELABELLED)
 
     @property
     def segmented(self) -> Artifacts[np.ndarray]:
@@ -194,6 +242,35 @@ class WorkFolder:
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
 
+    def added(self) -> int:
+        """Return how often a tagged class had no pixel in a mask."""
+        if not self.added_file.exists():
+            return 0
+        return max(0, len(self.added_file.read_text("utf-8", "surrogateescape").splitlines()) - 1)
+
+    def plan(self) -> tuple[Decision, ...]:
+        """Return what the collection has decided of the settings left open, from ``config.yaml``.
+
+        Raises:
+            InputError: the plan was changed to something else.
+        """
+        lines = stored_plan(self.config_file) if self.config_file.exists() else []
+        try:
+            return tuple(Decision(**line) for line in lines)
+        except TypeError as error:
+            raise InputError(f"{self.config_file}: plan: not a list of decisions ({error}); {_UNKNOWN}") from None
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Note decisions in ``config.yaml``, in the place of earlier ones of the same settings."""
+        new = list(decisions)
+        kept = [known for known in self.plan() if known.setting not in {decision.setting for decision in new}]
+        self._write_plan([*kept, *new])
+
+    def _write_plan(self, plan: Iterable[Decision]) -> None:
+        content = read_yaml(self.config_file) if self.config_file.exists() else {}
+        content["plan"] = [asdict(decision) for decision in plan]
+        write_text(self.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""
         self._write({**self.records(), stage: record})
@@ -202,7 +279,10 @@ class WorkFolder:
         write_json(self.stages_file, {stage: asdict(record) for stage, record in records.items()})
 
     def forget(self, stage: str, outputs: tuple[str, ...]) -> None:
-        """Delete a stage's record and its outputs (paths below the folder)."""
+        """Delete a stage's record, its outputs (paths below the folder) and what it decided."""
+        plan = self.plan()
+        if any(decision.stage == stage for decision in plan):
+            self._write_plan(decision for decision in plan if decision.stage != stage)
         records = self.records()
         if records.pop(stage, None) is not None:
             self._write(records)
@@ -220,7 +300,7 @@ class WorkFolder:
             outputs: of the stage, below the folder.
             names: of the images.
         """
-        kinds: dict[str, Kind[Any]] = {kind.folder: kind for kind in (CAMS, SEEDS, WALKS, MASKS)}
+        kinds: dict[str, Kind[Any]] = {kind.folder: kind for kind in (CAMS, SEEDS, WALKS, FIRST_MASKS, MASKS)}
         images = [Artifacts(self.root, kinds[output]) for output in outputs if output in kinds]
         missing = sum(name not in artifacts for artifacts in images for name in names)
         return missing + (self.metrics_file.name in outputs and not self.metrics_file.exists())

@@ -17,6 +17,7 @@ from affinitynet.files import read_json, write_json, write_text
 
 CAM, BEST_CAM, CAM_CRF = "CAM", "CAM at its best threshold", "CAM + CRF"
 WALK, WALK_CRF = "random walk", "random walk + CRF"
+MASKS = "masks"
 SEGMENTER = "segmentation network, no tags"
 """The steps of the method, as ``metrics.json`` names them."""
 

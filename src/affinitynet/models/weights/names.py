@@ -172,7 +172,7 @@ def _is_imagenet_head(key: str, tensor: Tensor, file: WeightFile) -> bool:
 def _part(state: Mapping[str, Tensor]) -> Part:
     if "f9.weight" in state:
         return "affinity"
-    return "classifier" if "fc8.weight" in state else "backbone"
+    return "classifier" if "fc8.weight" in state or "places.weight" in state else "backbone"
 
 
 def from_torchvision_vgg16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

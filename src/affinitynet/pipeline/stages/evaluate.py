@@ -9,6 +9,7 @@ from threading import Lock
 import numpy as np
 import torch
 
+from affinitynet.config.adaptation import given
 from affinitynet.inference.refine import mask_scores
 from affinitynet.ops.decision import decide, enlarge, foreground
 from affinitynet.ops.metrics import mean_iou
@@ -19,6 +20,7 @@ from affinitynet.work.metrics import (
     BEST_CAM,
     CAM,
     CAM_CRF,
+    MASKS,
     SEGMENTER,
     WALK,
     WALK_CRF,
@@ -28,7 +30,7 @@ from affinitynet.work.metrics import (
     write_metrics,
 )
 
-STEPS = (CAM, BEST_CAM, CAM_CRF, WALK, WALK_CRF, SEGMENTER)
+STEPS = (CAM, BEST_CAM, CAM_CRF, WALK, WALK_CRF, MASKS, SEGMENTER)
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 """Background scores among which the best one for the class activation maps is looked up."""
 
@@ -61,7 +63,7 @@ def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
 
     context.runtime.for_each_image(f"evaluate {split}", add, records)
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(torch.from_numpy(matrices[threshold]))[0])
-    used = {CAM: context.config.evaluate.cam_threshold, BEST_CAM: best}
+    used = {CAM: given(context.config.evaluate.cam_threshold), BEST_CAM: best}
     steps = [
         (step, matrices[best if step == BEST_CAM else step]) for step in STEPS if step in matrices or step == BEST_CAM
     ]
@@ -74,17 +76,18 @@ def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | 
     work, config = context.work, context.config
     cams, seeds = work.cams.load(record.name), work.seeds.load(record.name)
     strength, labels = foreground(cams.scores, cams.classes)
-    yield CAM, np.where(strength > config.evaluate.cam_threshold, labels, BACKGROUND)
+    yield CAM, np.where(strength > given(config.evaluate.cam_threshold), labels, BACKGROUND)
     for threshold in THRESHOLDS:
         yield threshold, np.where(strength > threshold, labels, BACKGROUND)
     yield CAM_CRF, decide(seeds.low, seeds.classes)
     if record.name in work.segmented:
         yield SEGMENTER, work.segmented.load(record.name)
     mask = work.masks.load(record.name)
-    if not config.masks.crf:
-        yield WALK, mask
+    yield MASKS, mask
+    if record.name not in work.walks:
         return
     plain, walk = replace(config.masks, crf=False), work.walks.load(record.name)
     scores = mask_scores(walk, cams.scores.shape[1:], plain, config.crf, lambda: context.image(record))
     yield WALK, decide(scores, walk.classes, mask.shape)
-    yield WALK_CRF, mask
+    if config.masks.crf and config.masks.source == "walk":
+        yield WALK_CRF, mask

@@ -10,7 +10,7 @@ from affinitynet.data.activation_maps import Notes, find_maps, read_score_maps
 from affinitynet.data.images import image_size
 from affinitynet.data.transforms import reduced_size
 from affinitynet.inference.tagged import MaskPredictor
-from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.classifier import load_classifier
 from affinitynet.pipeline.context import Context, label_images
 from affinitynet.records import ScoreMaps, TaggedImage
 
@@ -20,7 +20,7 @@ def make_cams(context: Context) -> None:
     if context.config.cams.from_folder is not None:
         _take_cams(context, Path(context.config.cams.from_folder))
         return
-    classifier = TagClassifier.load(context.work.weights("classifier"))
+    classifier = load_classifier(context.work.weights("classifier"))
     predictor = MaskPredictor(classifier, None, context.config, context.runtime.device)
 
     def make(record: TaggedImage) -> ScoreMaps:

@@ -15,9 +15,9 @@ from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.classifier import load_classifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
-from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.pipeline.context import Context, start_backbone, walks
 from affinitynet.records import TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
@@ -66,6 +66,8 @@ class AffinitySamples:
 def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
+    if not walks(context, "train-affinity"):
+        return
     model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
     context.finish_training("affinity", model)
 
@@ -77,7 +79,7 @@ def _train(context: Context) -> AffinityNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         if config.start == "classifier":
-            backbone = TagClassifier.load(context.work.weights("classifier")).backbone
+            backbone = load_classifier(context.work.weights("classifier")).backbone
         else:
             backbone = start_backbone(context)
         model = AffinityNet(backbone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,17 +12,24 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from affinitynet.config.adaptation import given
 from affinitynet.config.settings import PipelineConfig, SegmenterConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
+from affinitynet.files import save_weights
+from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
-from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
-from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.pipeline.context import Context, label_images, start_backbone
+from affinitynet.pipeline.relabel import relabel
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
-from affinitynet.work.folder import WorkFolder
+from affinitynet.work.artifacts import Artifacts
+
+ROUND = "round"
+"""Name of the number of finished rounds in the settings saved with an unfinished network."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class SegmenterSamples:
     """
 
     records: tuple[TaggedImage, ...]
-    work: WorkFolder
+    masks: Artifacts[np.ndarray]
     config: SegmenterConfig
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -44,7 +52,7 @@ class SegmenterSamples:
     def __call__(self, index: int) -> Sample:
         record, crop = self.records[index], self.config.crop_size
         image = load_tagged(record)
-        picture = Image.fromarray(self.work.masks.load(record.name))
+        picture = Image.fromarray(self.masks.load(record.name))
         shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
         factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])
         size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
@@ -59,15 +67,68 @@ class SegmenterSamples:
 
 
 def train_segmenter(context: Context) -> None:
-    """Train the segmentation network on the masks of the training split and write ``segmenter.safetensors``."""
-    config, records = context.config.segmenter, context.training_images
+    """Train the segmentation network and write ``segmenter.safetensors``.
+
+    It learns from the first masks of the training split; each further round starts from it and learns from what it
+    finds in these images where their tags are known.
+    """
+    config, records, work = context.config.segmenter, context.training_images, context.work
+    done, model = _last_round(context)
+    rounds = given(config.rounds)
+    for number in range(done, rounds):
+        masks = work.first_masks if number == 0 else work.relabelled
+        if number:
+            _relabel(context, model, number)
+        samples = SegmenterSamples(records, masks, config, model.mean, model.std)
+        context.fit("segmenter", model, samples, _loss, config)
+        if number + 1 < rounds:
+            _finish_round(context, model, number + 1)
+    context.finish_training("segmenter", model)
+    if context.runtime.processes.first:
+        _round_file(context).unlink(missing_ok=True)
+
+
+def _last_round(context: Context) -> tuple[int, Segmenter]:
+    """Return how many rounds are done and the network they led to, or a new one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         model = new_segmenter(context.config, context.collection.classes)
         _start(model, context)
-    samples = SegmenterSamples(records, context.work, config, model.mean, model.std)
-    context.fit("segmenter", model, samples, _loss, config)
-    context.finish_training("segmenter", model)
+    path = _round_file(context)
+    if not path.exists():
+        return 0, model
+    done = Segmenter.load(path)
+    model.load_state_dict(done.state_dict())
+    return int(done.settings[ROUND]), model
+
+
+def _finish_round(context: Context, model: Segmenter, number: int) -> None:
+    """Keep the network of a round, so that a run that is killed goes on from it."""
+    processes, work = context.runtime.processes, context.work
+    processes.wait()
+    if processes.first:
+        for relabelled in [record.name for record in context.training_images if record.name in work.relabelled]:
+            work.relabelled.path(relabelled).unlink()
+        save_weights(_round_file(context), model.state_dict(), model.settings | {ROUND: number})
+        work.checkpoint("segmenter").unlink(missing_ok=True)
+    processes.wait()
+
+
+def _relabel(context: Context, model: Segmenter, number: int) -> None:
+    """Write what the network finds in the training images, as the next round's labels."""
+    predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
+    label_images(
+        context,
+        context.work.relabelled,
+        f"train-segmenter: labels of round {number + 1}",
+        lambda record: relabel(context, predictor, record),
+        context.training_images,
+    )
+    context.runtime.processes.wait()
+
+
+def _round_file(context: Context) -> Path:
+    return context.work.root / "segmenter.round.safetensors"
 
 
 def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
@@ -102,7 +163,7 @@ def _start(model: Segmenter, context: Context) -> None:
     """Give the encoder the weights that ``segmenter.start`` names."""
     start, encoder = context.config.segmenter.start, model.settings["encoder"]
     if start == "classifier":
-        start_from(model, TagClassifier.load(context.work.weights("classifier")).backbone)
+        start_from(model, load_classifier(context.work.weights("classifier")).backbone)
     elif start == "imagenet" and encoder == context.config.network:
         start_from(model, start_backbone(context))
     elif start == "imagenet" and is_backbone(encoder):

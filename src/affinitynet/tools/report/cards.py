@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_tagged
 from affinitynet.ops.affinity import affinity_labels
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pictures.overlays import heat_layer, label_layer
-from affinitynet.records import BACKGROUND, IGNORE, Seeds, TaggedImage, Walk
+from affinitynet.records import BACKGROUND, IGNORE, Seeds, TaggedImage
 from affinitynet.work.folder import WorkFolder
 
 FEW_IMAGES = 1000
@@ -59,14 +60,15 @@ def make_card(
     height, width = image.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    cams, seeds, walk = work.cams.load(record.name), work.seeds.load(record.name), work.walks.load(record.name)
-    mask = work.masks.load(record.name)
+    cams, seeds, mask = work.cams.load(record.name), work.seeds.load(record.name), work.masks.load(record.name)
+    walk = work.walks.load(record.name) if record.name in work.walks else None
     layers = {
         "cam": heat_layer(cams.scores.numpy().max(0, initial=0), size),
         "seeds": label_layer(_seed_labels(seeds), size),
-        "walk": heat_layer(walk.scores.numpy().max(0, initial=0), size),
         "mask": label_layer(mask, size),
     }
+    if walk is not None:
+        layers["walk"] = heat_layer(walk.scores.numpy().max(0, initial=0), size)
     if record.name in work.segmented:
         layers["network"] = label_layer(work.segmented.load(record.name), size)
     iou = None
@@ -79,20 +81,20 @@ def make_card(
     Image.fromarray(image).resize(size, Image.Resampling.LANCZOS).save(photo, "WEBP", quality=QUALITY)
     tags = tuple(collection.classes[tag] for tag in record.tags)
     texts = {kind: _text(layer) for kind, layer in layers.items()}
-    return Card(record.name, split, tags, iou, doubt(walk, alpha), _text(photo.getvalue()), texts)
+    scores = seeds.low if walk is None else torch.cat([walk.background_of(alpha)[None], walk.scores])
+    return Card(record.name, split, tags, iou, doubt(scores), _text(photo.getvalue()), texts)
 
 
-def doubt(walk: Walk, alpha: float) -> float:
-    """Return the mean ratio of the second-best to the best score, the background of ``alpha`` among them.
+def doubt(scores: Tensor) -> float:
+    """Return the mean ratio of the second-best to the best score, of scores [K + 1, h, w], background first.
 
     Example:
-        >>> walk = Walk((0,), (4.0,), torch.tensor([[[0.2, 1.0]]]), torch.tensor([[[0.4, 0.0]]]), stride=8)
-        >>> round(doubt(walk, 4.0), 3)
+        >>> round(doubt(torch.tensor([[[0.2, 1.0]], [[0.4, 0.0]]])), 3)
         0.25
     """
-    if not walk.classes:
+    if len(scores) < 2:
         return 0.0
-    second, best = torch.cat([walk.background_of(alpha)[None], walk.scores]).sort(0).values[-2:]
+    second, best = scores.float().sort(0).values[-2:]
     return float((second / best.clamp(min=1e-9)).mean())
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from affinitynet.config.adaptation import given
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import Summary, summarise
 from affinitynet.files import write_text
@@ -104,7 +105,7 @@ def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
 
     def make(pair: tuple[str, TaggedImage]) -> None:
         split, record = pair
-        found[record.name] = make_card(folder, collection, split, record, side, finished.config.masks.alpha)
+        found[record.name] = make_card(folder, collection, split, record, side, given(finished.config.masks.alpha))
 
     runtime.for_each_image("report", make, present)
     return [found[name] for name in sorted(found)]

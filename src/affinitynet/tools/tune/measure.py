@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from affinitynet.config.adaptation import given
 from affinitynet.data.transforms import reduced_size
 from affinitynet.inference.refine import mask_scores
 from affinitynet.inference.tagged import MaskPredictor
@@ -57,7 +58,7 @@ def _predictors(context: Context, settings: Iterable[Setting]) -> dict[tuple[flo
     if not others:
         return kept
     net = AffinityNet.load(context.work.weights("affinity"))
-    configs = {pair: Setting(*pair, config.masks.alpha).applied_to(config) for pair in others}
+    configs = {pair: Setting(*pair, given(config.masks.alpha)).applied_to(config) for pair in others}
     return kept | {pair: MaskPredictor(None, net, chosen, context.runtime.device) for pair, chosen in configs.items()}
 
 

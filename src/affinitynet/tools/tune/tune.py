@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from affinitynet.config.adaptation import given
 from affinitynet.errors import InputError
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import open_finished
@@ -50,8 +51,13 @@ def tune_masks(
         raise InputError(
             f"--on {split}: has no ground-truth masks; draw a few (docs/own-data.md) or name another split"
         )
+    if config.masks.source != "walk":
+        raise InputError(
+            f"--work {work}: its masks come from the {config.masks.source}, not from the random walk, whose settings "
+            "`tune` chooses; run with --masks.source walk first"
+        )
     walk = config.walk
-    present = Setting(walk.beta, walk.steps, config.masks.alpha)
+    present = Setting(walk.beta, walk.steps, given(config.masks.alpha))
     walks = list(dict.fromkeys([(walk.beta, walk.steps), *product(betas or (walk.beta,), steps or (walk.steps,))]))
     settings = [Setting(*pair, alpha) for pair in walks for alpha in walk.alphas]
     context = open_context(source, finished.folder, config, runtime, finished.tags)
@@ -61,5 +67,5 @@ def tune_masks(
     better, gain = resampled_gains(matrices[best], matrices[present], config.seed)
     if best != present or config.masks.threshold is not None:
         stages = ("random-walk", "make-masks", "evaluate")
-        run_stages(source, work, best.applied_to(config), stages, runtime, force=True, tags=finished.tags)
+        run_stages(source, work, best.applied_to(finished.given), stages, runtime, force=True, tags=finished.tags)
     return Tuning(split, len(records), found, present, best, better, gain)

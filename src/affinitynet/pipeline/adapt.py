@@ -1,0 +1,63 @@
+"""The rules by which what a classifier sees decides the settings that were left open."""
+
+from __future__ import annotations
+
+from affinitynet.config.adaptation import PROBABILITIES, Decision
+from affinitynet.models.local_classifier import LOCAL
+from affinitynet.work.learnt import Learnt
+
+USUAL = 216.0
+"""Diameter in pixels of the objects that the paper's CRF fits: a quarter of a photograph of 500 x 375 pixels."""
+
+FINEST = 0.04
+"""Least factor of the CRF's widths: 3 pixels of appearance kernel."""
+
+WALKED = 80.0
+"""Diameter in pixels from which the random walk is tried: ten places of its grid. Smaller ones it washes away."""
+
+STAGE = "train-classifier"
+
+
+def decisions(learnt: Learnt) -> list[Decision]:
+    """Return what a local classifier has decided.
+
+    Example:
+        >>> from affinitynet.config.adaptation import lines_of
+        >>> from affinitynet.work.learnt import ClassLearnt
+        >>> seen = ClassLearnt("rust", 80, 20, precision=0.9, chance=0.2, share=0.01, size=36.0)
+        >>> for line in lines_of(decisions(Learnt((seen,), "local"))):
+        ...     print(line)
+        seeds.low_alpha = 1, seeds.high_alpha = 4, masks.alpha = 1, evaluate.cam_threshold = 0.5: maps of probabilities
+        seeds.crf_scale = 0.167: its kernels follow pieces of 36 pixels, the median over the classes
+        masks.source = crf: pieces of 36 pixels are too small for the walk's grid
+        segmenter.rounds = 1, masks.refine = False: pieces of 36 pixels are too small for the network to sharpen
+    """
+    if learnt.maps != LOCAL:
+        return []
+    sizes = sorted(found.size for found in learnt.classes if found.size is not None)
+    size = sizes[len(sizes) // 2] if sizes else USUAL
+    scale = min(max(size / USUAL, FINEST), 1.0)
+    found = [
+        *PROBABILITIES,
+        Decision(
+            "seeds.crf_scale",
+            scale,
+            f"its kernels follow pieces of {size:.0f} pixels, the median over the classes",
+            STAGE,
+        ),
+    ]
+    small = f"pieces of {size:.0f} pixels are too small"
+    large = f"pieces of {size:.0f} pixels are large enough"
+    if size < WALKED:
+        return [
+            *found,
+            Decision("masks.source", "crf", f"{small} for the walk's grid", STAGE),
+            Decision("segmenter.rounds", 1, f"{small} for the network to sharpen", STAGE),
+            Decision("masks.refine", False, f"{small} for the network to sharpen", STAGE),
+        ]
+    return [
+        *found,
+        Decision("masks.source", "walk", f"{large} for the walk's grid", STAGE),
+        Decision("segmenter.rounds", 2, f"{large} for the network to sharpen", STAGE),
+        Decision("masks.refine", True, f"{large} for the network to sharpen", STAGE),
+    ]

@@ -1,0 +1,107 @@
+"""What limits a collection's masks, computed from what was measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from affinitynet.data.facts import CollectionFacts
+from affinitynet.work.learnt import ENOUGH, LEARNT, Learnt
+
+USUAL_IMAGES = 100
+"""Images of a class from which more of them helped little on the collections that this was measured on."""
+
+FEW_NEGATIVES = 0.1
+"""Share of training images without a class below which nothing tells the class from what always surrounds it."""
+
+TINY = 24
+"""Diameter in pixels of a piece that covers three places: smaller ones are guessed more than seen."""
+
+TOGETHER = 0.5
+"""Share of a class's images that also show another one, from which the two are hard to tell apart."""
+
+MANY_ADDED = 0.1
+"""Share of the tagged images whose masks lacked a class, from which it is worth a line."""
+
+LINES = 8
+
+
+def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> list[str]:
+    """Return what would help most, a line each, the most pressing first.
+
+    Args:
+        facts: of the collection.
+        learnt: what the classifier knows of each class.
+        added: times a tagged class had no pixel in the mask.
+        tagged: images with a tag.
+
+    Example:
+        >>> from affinitynet.data.facts import ClassFacts
+        >>> from affinitynet.work.learnt import ClassLearnt
+        >>> facts = CollectionFacts(training_images=60, classes=(ClassFacts("rust", 40),))
+        >>> learnt = Learnt((ClassLearnt("rust", 34, 6, 0.5, 0.4, share=0.01, size=90.0),), "local")
+        >>> advice(facts, learnt, 0, 40)
+        ['rust: not learnt from 40 images; tag about 60 more, and look for wrong tags with `affinitynet audit-tags`']
+    """
+    lines = [
+        *_unlearnt(facts, learnt),
+        *_pairs(facts),
+        *_negatives(facts),
+        *_small(learnt),
+    ]
+    if added > MANY_ADDED * max(tagged, 1):
+        lines.append(
+            f"in {added} of {tagged} tagged images nothing was sure enough to be a mask, so the strongest place was "
+            "taken: look at these first (added.csv)"
+        )
+    return lines[:LINES]
+
+
+def _unlearnt(facts: CollectionFacts, learnt: Learnt) -> Iterator[str]:
+    counts = {found.name: found.images for found in facts.classes}
+    poor = [found for found in learnt.classes if found.skill < LEARNT and counts.get(found.name)]
+    for found in sorted(poor, key=lambda found: found.skill):
+        count = counts[found.name]
+        how = "not learnt" if found.skill < 0.5 else "only partly learnt"
+        if count < USUAL_IMAGES:
+            yield (
+                f"{found.name}: {how} from {count} images; tag about {USUAL_IMAGES - count} more, and look for wrong "
+                "tags with `affinitynet audit-tags`"
+            )
+        else:
+            yield (
+                f"{found.name}: {how} from {count} images; look for wrong tags with `affinitynet audit-tags`, and for "
+                "something else that its images share"
+            )
+    unknown = [found.name for found in learnt.classes if found.precision is None and counts.get(found.name)]
+    if unknown:
+        yield f"{', '.join(unknown[:5])}: too few images to know whether they were learnt; tag {ENOUGH} and more"
+
+
+def _pairs(facts: CollectionFacts) -> Iterator[str]:
+    counts = {found.name: found.images for found in facts.classes}
+    for pair in facts.pairs:
+        fewer = min(counts.get(pair.first, 0), counts.get(pair.second, 0))
+        if fewer and pair.images >= TOGETHER * fewer:
+            yield (
+                f"{pair.first} and {pair.second} come together in {pair.images} of {fewer} images, which says little "
+                "about which is which: add images of one without the other"
+            )
+
+
+def _negatives(facts: CollectionFacts) -> Iterator[str]:
+    for found in facts.classes:
+        without = facts.training_images - found.images
+        if found.images and without < FEW_NEGATIVES * facts.training_images:
+            yield (
+                f"{found.name}: only {without} of {facts.training_images} images are without it; add images of the "
+                "same places without it, untagged"
+            )
+
+
+def _small(learnt: Learnt) -> Iterator[str]:
+    for found in learnt.classes:
+        if found.size is not None and found.size < TINY:
+            yield (
+                f"{found.name}: its pieces are about {found.size:.0f} pixels wide, fewer than can be seen well; give "
+                "images of a higher resolution, or cut them into parts"
+            )

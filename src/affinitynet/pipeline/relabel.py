@@ -1,0 +1,23 @@
+"""Self-training: what the segmentation network finds in an image whose tags are known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from affinitynet.config.adaptation import seed_crf
+from affinitynet.data.images import image_size
+from affinitynet.inference.refine import keep_tags
+from affinitynet.inference.untagged import SegmentationPredictor
+from affinitynet.ops.decision import decide
+from affinitynet.pipeline.context import Context
+from affinitynet.records import ScoreMaps, TaggedImage
+
+
+def relabel(context: Context, predictor: SegmentationPredictor, record: TaggedImage) -> np.ndarray:
+    """Return the mask uint8 [H, W] of the tagged classes, refined by the dense CRF."""
+    crf = seed_crf(context.config) if context.config.masks.refine_crf else None
+    scores = predictor.tagged_scores(context.image(record), record.tags, crf)
+    mask = decide(scores, record.tags, image_size(record.path))
+    if not context.config.masks.keep_tags:
+        return mask
+    return keep_tags(mask, ScoreMaps(record.tags, scores[1:]))[0]

@@ -1,0 +1,188 @@
+"""Training of a local classifier: many starts at once, of which the tags of held-out images choose.
+
+A multiple-instance classifier may settle on something that merely comes with the object. Whether a start did shows in
+images it has not seen. Its head is linear, so that all starts are trained in one pass over the images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.models.local_classifier import LocalClassifier, pooled
+from affinitynet.ops.metrics import average_precision
+from affinitynet.training.samples import mixed_seed
+
+SHARPNESS = (0.1, 0.3, 1.0, 2.0)
+"""Of the pooling: a collection's objects decide which is best."""
+
+STARTS = 12
+"""Of each sharpness; a third of them may be all that find a small object."""
+
+STEPS, BATCH = 600, 8
+LEARNING_RATE, WEIGHT_DECAY = 1e-2, 1e-2
+FIRST_WEIGHTS = 3.0
+"""Bound of the first weights, by the root of their number: large, so that the starts differ."""
+
+FIRST_BIAS = -2.0  # most places of most images show no class
+DROPPED = 0.1  # share of the features in training
+CLOSE = 1.1
+"""Loss on the held-out images, as a factor of the best start's, up to which a start counts."""
+
+CONTRAST = 0.4
+"""Weight of the contrast at the outlines beside that of the held-out tags, both as logarithms; 0.13 to 0.75 chose
+the best maps of the three collections it was measured on."""
+
+LEAST = 1e-3  # loss, so that none is infinitely better than another
+
+EVERY = 7
+"""Places apart whose features are measured for their mean and deviation."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of some images, and the images' tags.
+
+    Args:
+        features: of each image float16 [D, h, w], as :meth:`LocalClassifier.features` gives them, or coarser.
+        tags: float32 [N, C], 0 or 1.
+    """
+
+    features: Sequence[Tensor]
+    tags: Tensor
+
+    def only(self, chosen: np.ndarray) -> Places:
+        """Return the images that a bool [N] chooses."""
+        numbers = np.flatnonzero(chosen).tolist()
+        return Places([self.features[number] for number in numbers], self.tags[numbers])
+
+
+def train_places(
+    model: LocalClassifier,
+    training: Places,
+    held_out: Places,
+    seed: int,
+    contrast: Callable[[], float] = lambda: 1.0,
+    advance: Callable[[str], None] = lambda _: None,
+) -> np.ndarray:
+    """Train the head of a local classifier in place.
+
+    Of each class the starts that are nearly as good as the best on the held-out images are averaged. The sharpness is
+    chosen by the loss of the best starts there, mean over the classes, and by how well the outlines of what is seen
+    follow the image: tags alone say little of how much of an object is seen.
+
+    Args:
+        model: whose features they are.
+        training: images to learn from.
+        held_out: images whose tags choose between the starts.
+        seed: of the starts.
+        contrast: of the model as it is by then, above 0.
+        advance: called after each of the :data:`STEPS` steps.
+
+    Returns:
+        float [C], the average precision of the held-out tags; NaN for a class that none of them has.
+    """
+    model.mean, model.deviation = _statistics(training.features)
+    weight, bias = _train(model, training, seed, advance)
+    losses, known = _losses(model, weight, bias, held_out), held_out.tags.any(0)
+    if not known.all():  # a class that no held-out image has is judged by what was learnt from
+        losses[..., ~known] = _losses(model, weight, bias, training)[..., ~known]
+    judges = known if known.any() else training.tags.any(0)
+    quality = []
+    for row, lost in enumerate(losses[..., judges].min(1).values.mean(1).tolist()):
+        _set_head(model, row, losses, weight, bias)
+        quality.append(CONTRAST * math.log(contrast()) - math.log(lost + LEAST))
+    _set_head(model, int(np.argmax(quality)), losses, weight, bias)
+    with torch.inference_mode():
+        logits = torch.cat([model.image_logits(features[None]) for features in held_out.features])
+    return average_precision(logits.numpy(), held_out.tags.numpy() > 0)
+
+
+@torch.no_grad()
+def _set_head(model: LocalClassifier, row: int, losses: Tensor, weight: Tensor, bias: Tensor) -> None:
+    """Give a model the mean of the best starts of a sharpness, class by class."""
+    model.settings["sharpness"] = SHARPNESS[row]
+    for number in range(len(model.classes)):
+        found = losses[row, :, number]
+        close = found <= CLOSE * found.min()
+        model.places.weight[number] = weight[row, close, number].mean(0)[:, None, None]
+        model.places.bias[number] = bias[row, close, number].mean()  # type: ignore[index]
+    model.eval()
+
+
+def _statistics(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation float32 [D] of the places."""
+    total = square = torch.zeros(len(features[0]), dtype=torch.float64)
+    count = 0
+    for image in features:
+        places = image.flatten(1)[:, ::EVERY].double()
+        total, square, count = total + places.sum(1), square + places.square().sum(1), count + places.shape[1]
+    mean = total / count
+    return mean.float(), ((square / count - mean.square()).clamp(min=0).sqrt() + 1e-4).float()
+
+
+def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[[str], None]) -> tuple[Tensor, Tensor]:
+    """Train all starts by AdamW with a cosine schedule; a part of the features is dropped at random.
+
+    Returns:
+        Weights [sharpness, start, C, D] and biases [sharpness, start, C].
+    """
+    shape, depth = (len(SHARPNESS), STARTS, len(model.classes)), len(model.mean)
+    generator = torch.Generator().manual_seed(mixed_seed(seed))
+    first = (2 * torch.rand(*shape, depth, generator=generator) - 1) * FIRST_WEIGHTS / depth**0.5
+    weight, bias = first.requires_grad_(), torch.full(shape, FIRST_BIAS, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight, bias], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    order: list[int] = []
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
+        if len(order) < min(BATCH, len(places.features)):
+            order = torch.randperm(len(places.features), generator=generator).tolist()
+        chosen, order = order[:BATCH], order[BATCH:]
+        loss = torch.zeros(())
+        for alike in _alike(places, chosen):
+            features = model.standardised(torch.stack([places.features[number] for number in alike]))
+            kept = torch.rand(len(alike), depth, 1, 1, generator=generator) >= DROPPED
+            logits = _image_logits(features * kept / (1 - DROPPED), weight, bias)
+            loss = loss + _cross_entropy(logits, places.tags[alike]).sum()
+        loss = loss / (len(chosen) * shape[-1])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        advance(f"loss {loss.item() / (shape[0] * shape[1]):.4f}")
+    return weight.detach(), bias.detach()
+
+
+def _alike(places: Places, chosen: Sequence[int]) -> list[list[int]]:
+    """Group images of one size, which are computed together."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number in chosen:
+        groups.setdefault(tuple(places.features[number].shape), []).append(number)
+    return list(groups.values())
+
+
+def _image_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return logits [B, sharpness, start, C] of images whose standardised features are [B, D, h, w]."""
+    places = torch.einsum("ksco,bop->bkscp", weight, features.flatten(2)) + bias[..., None]
+    return pooled(places, torch.tensor(SHARPNESS)[:, None, None, None])
+
+
+def _cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
+    """Return the binary cross entropy of each start, like ``logits`` [B, sharpness, start, C], with tags [B, C]."""
+    return F.binary_cross_entropy_with_logits(logits, tags[:, None, None].expand_as(logits), reduction="none")
+
+
+@torch.inference_mode()
+def _losses(model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places) -> Tensor:
+    """Return the mean loss of each start [sharpness, start, C]."""
+    total = torch.zeros(weight.shape[:3])
+    for features, tags in zip(places.features, places.tags, strict=True):
+        logits = _image_logits(model.standardised(features[None]), weight, bias)
+        total += _cross_entropy(logits, tags[None])[0]
+    return total / len(places.features)
