@@ -216,7 +216,7 @@ class MaskConfig:
     """Stage make-masks, second half: walks -> masks/NAME.png. Cheap to do again."""
 
     alpha: float | None = None
-    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects. null: 16, or 1 for
+    """Background strength of the walked scores; must be one of walk.alphas. Higher: larger objects. null: 16, or 6 for
     local maps."""
     threshold: float | None = None
     """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
@@ -250,7 +250,8 @@ class SegmenterConfig(TrainConfig):
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4
-    min_steps: int = 360
+    """Passes over the training split, in each round."""
+    min_steps: int = 240
     batch_size: int = 8
     learning_rate: float = 0.001
     """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""

@@ -27,7 +27,7 @@ def decisions(learnt: Learnt) -> list[Decision]:
         >>> seen = ClassLearnt("rust", 80, 20, precision=0.9, chance=0.2, share=0.01, size=36.0)
         >>> for line in lines_of(decisions(Learnt((seen,), "local"))):
         ...     print(line)
-        seeds.low_alpha = 1, seeds.high_alpha = 4, masks.alpha = 1, evaluate.cam_threshold = 0.5: maps of probabilities
+        seeds.low_alpha = 1, seeds.high_alpha = 4, masks.alpha = 6, evaluate.cam_threshold = 0.5: maps of probabilities
         seeds.crf_scale = 0.167: its kernels follow pieces of 36 pixels, the median over the classes
         masks.source = crf: pieces of 36 pixels are too small for the walk's grid
         segmenter.rounds = 1, masks.refine = False: pieces of 36 pixels are too small for the network to sharpen
