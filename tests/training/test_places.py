@@ -86,6 +86,15 @@ def test_the_same_seed_gives_the_same_head_and_leaves_the_callers_random_numbers
     assert torch.equal(found[0][1], torch.rand(3))
 
 
+def test_many_classes_have_fewer_starts_and_are_learnt(monkeypatch):
+    monkeypatch.setattr(places, "STEPS", 2)
+    model = LocalClassifier(build_backbone("lite"), [f"c{n}" for n in range(150)])
+    training, _ = drawn(model, 6, 3, seed=0)
+    many = Places(training.features, training.tags.repeat(1, 150))
+    assert train_places(model, many, many, seed=0).shape == (150,)
+    assert places._train(model, many, 0, lambda _: None)[0].shape[:3] == (4, 2, 150)
+
+
 def test_images_of_different_sizes_are_learnt_together():
     model = LocalClassifier(build_backbone("lite"), ["a"])
     training, _ = drawn(model, 12, 3, seed=0)

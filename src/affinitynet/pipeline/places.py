@@ -29,8 +29,8 @@ COARSER = 2
 SEEN = 0.5
 """Probability above which a place counts as seen."""
 
-SAMPLES, LEAST_OF_A_CLASS = 100, 10
-"""Tagged images on whose outlines and sizes the plan rests."""
+SAMPLES, LEAST_OF_A_CLASS, MOST_SAMPLES = 100, 10, 200
+"""Tagged images on whose outlines and sizes the plan rests: in all, of each class where there are many, at most."""
 
 OUTLINE = 2  # pixels to each side of it
 LEAST_GRADIENT = 1e-3  # of an image of one colour
@@ -56,6 +56,7 @@ def learn_places(context: Context) -> tuple[LocalClassifier, tuple[ClassLearnt, 
     places = _see(context, model, records)
     training, held_out = places.only(~held), places.only(held) if held.any() else places
     samples = _samples(context, model, records)
+    model.cpu()  # its head is small, and its features have been computed
     with context.runtime.progress.bar(LABEL, STEPS) as advance:
         precision = train_places(model, training, held_out, config.seed, lambda: _contrast(model, samples), advance)
     counts = [int(found) for found in training.tags.sum(0)], [int(found) for found in held_out.tags.sum(0)]
@@ -68,7 +69,8 @@ def look_at_places(context: Context, model: LocalClassifier) -> tuple[ClassLearn
     records = context.training_images
     counts = [sum(number in record.tags for record in records) for number in range(len(model.classes))]
     learnt = classes_learnt(model.classes, counts, [0] * len(counts), 0, [math.nan] * len(counts))
-    return _with_sizes(model, _samples(context, model.to(context.runtime.device), records), learnt)
+    samples = _samples(context, model.to(context.runtime.device), records)
+    return _with_sizes(model.cpu(), samples, learnt)
 
 
 def _drawn(context: Context, depth: int) -> list[TaggedImage]:
@@ -117,10 +119,10 @@ def _samples(context: Context, model: LocalClassifier, records: Sequence[TaggedI
     """Return some tagged images, of each class about as many, with the features of their places."""
     draw, seen = np.random.default_rng(context.config.seed), dict.fromkeys(range(len(model.classes)), 0)
     wanted = max(LEAST_OF_A_CLASS, SAMPLES // len(model.classes))
-    chosen = []
+    chosen: list[TaggedImage] = []
     for number in draw.permutation(len(records)).tolist():
         tags = records[number].tags
-        if tags and min(seen[tag] for tag in tags) < wanted:
+        if tags and len(chosen) < MOST_SAMPLES and min(seen[tag] for tag in tags) < wanted:
             chosen.append(records[number])
             for tag in tags:
                 seen[tag] += 1

@@ -25,6 +25,9 @@ SHARPNESS = (0.1, 0.3, 1.0, 2.0)
 STARTS = 12
 """Of each sharpness; a third of them may be all that find a small object."""
 
+OUTPUTS = 240
+"""Starts x classes of each sharpness at most, so that many classes do not fill the memory; but two starts at least."""
+
 STEPS, BATCH = 600, 8
 LEARNING_RATE, WEIGHT_DECAY = 1e-2, 1e-2
 FIRST_WEIGHTS = 3.0
@@ -133,7 +136,8 @@ def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[
     Returns:
         Weights [sharpness, start, C, D] and biases [sharpness, start, C].
     """
-    shape, depth = (len(SHARPNESS), STARTS, len(model.classes)), len(model.mean)
+    starts = min(STARTS, max(2, OUTPUTS // len(model.classes)))
+    shape, depth = (len(SHARPNESS), starts, len(model.classes)), len(model.mean)
     generator = torch.Generator().manual_seed(mixed_seed(seed))
     first = (2 * torch.rand(*shape, depth, generator=generator) - 1) * FIRST_WEIGHTS / depth**0.5
     weight, bias = first.requires_grad_(), torch.full(shape, FIRST_BIAS, requires_grad=True)
