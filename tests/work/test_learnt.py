@@ -41,7 +41,7 @@ def test_what_was_learnt_is_read_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "said"), [(0.95, "a: learnt"), (0.75, "partly learnt"), (0.4, "not to be trusted"), (None, "too few")]
+    ("precision", "said"), [(0.95, "a: learnt"), (0.75, "partly learnt"), (0.4, "look at its masks"), (None, "too few")]
 )
 def test_a_poor_class_is_said_to_be_poor(precision, said):
     assert said in ClassLearnt("a", 50, 20, precision, 0.3).remark

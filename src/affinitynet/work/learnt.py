@@ -64,8 +64,8 @@ class ClassLearnt:
 
         Example:
             >>> ClassLearnt("cat", 90, 10, precision=0.3, chance=0.2).remark
-            'cat: not learnt (average precision 0.30, guessing gives 0.20): its masks are not to be trusted; tag more \
-images of it'
+            'cat: not learnt (average precision 0.30, guessing gives 0.20): look at its masks before you use \
+them, and tag more images of it'
         """
         if self.precision is None:
             return f"{self.name}: too few images to hold one out, so nobody knows whether it was learnt; tag more of it"
@@ -75,7 +75,7 @@ images of it'
             return f"{self.name}: learnt ({found}{unsure})"
         if self.skill >= PARTLY:
             return f"{self.name}: partly learnt ({found}{unsure}): expect holes and false places in its masks"
-        return f"{self.name}: not learnt ({found}{unsure}): its masks are not to be trusted; tag more images of it"
+        return f"{self.name}: not learnt ({found}{unsure}): look at its masks before you use them, and tag more images of it"
 
 
 @dataclass(frozen=True)
