@@ -75,7 +75,10 @@ them, and tag more images of it'
             return f"{self.name}: learnt ({found}{unsure})"
         if self.skill >= PARTLY:
             return f"{self.name}: partly learnt ({found}{unsure}): expect holes and false places in its masks"
-        return f"{self.name}: not learnt ({found}{unsure}): look at its masks before you use them, and tag more images of it"
+        return (
+            f"{self.name}: not learnt ({found}{unsure}): look at its masks before you use them, and tag more images of "
+            "it"
+        )
 
 
 @dataclass(frozen=True)
