@@ -1,6 +1,7 @@
 """Local maps, the plan that follows from them, and the rounds of the segmentation network, on a drawn world."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,9 @@ from affinitynet.models.classifier import load_classifier
 from affinitynet.models.local_classifier import LocalClassifier
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages import train_segmenter
+from affinitynet.tools.report.report import write_report
 from affinitynet.training import places
-from tests.support.worlds import QUICK, snapshot, tiny_world
+from tests.support.worlds import QUICK, copied, snapshot, tiny_world
 
 LOCAL = replace(QUICK, classifier=replace(QUICK.classifier, maps="local"), masks=MaskConfig())
 ROUNDS = replace(QUICK, segmenter=replace(QUICK.segmenter, rounds=2), masks=replace(QUICK.masks, refine=True))
@@ -81,6 +83,13 @@ def test_the_predictor_makes_the_same_masks(made):
     image = np.asarray(Image.open(data / "images" / "val_000.jpg"))
     found = predictor.predict(image, [tag for tag in row.split(",")[1].split(";") if tag])
     assert (found.mask == read_label_image(work / "masks" / "val_000.png")).mean() > 0.99
+
+
+def test_the_report_does_without_a_walk(made, tmp_path):
+    copied(made[1], tmp_path / "work")
+    shutil.rmtree(tmp_path / "work" / "walks", ignore_errors=True)
+    page = write_report(tmp_path / "work", made[0]).read_text(encoding="utf-8")
+    assert "val_000" in page
 
 
 def test_a_flag_overrides_a_line_of_the_plan(made):
