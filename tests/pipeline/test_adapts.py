@@ -10,20 +10,23 @@ import yaml
 from PIL import Image
 
 from affinitynet.config.settings import MaskConfig
+from affinitynet.data.drawn_world import draw_world
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.classifier import load_classifier
 from affinitynet.models.local_classifier import LocalClassifier
+from affinitynet.pipeline import places as pipeline_places
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages import train_segmenter
 from affinitynet.tools.report.report import write_report
 from affinitynet.training import places
-from tests.support.worlds import QUICK, copied, snapshot, tiny_world
+from tests.support.interrupts import interrupted
+from tests.support.worlds import QUICK, copied, snapshot, tags_of, tiny_world
 
 LOCAL = replace(QUICK, classifier=replace(QUICK.classifier, maps="local"), masks=MaskConfig())
 ROUNDS = replace(QUICK, segmenter=replace(QUICK.segmenter, rounds=2), masks=replace(QUICK.masks, refine=True))
-BEFORE_THE_NETWORK = ("check-data", "train-classifier", "make-cams", "make-seeds", "train-affinity", "random-walk")
+BEFORE_THE_MAPS = ("check-data", "train-classifier")
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +61,10 @@ def test_no_tagged_class_is_missing_in_silence(made):
     data, work = made
     names = json.loads((work / "classifier.json").read_text())["classes"]
     numbers = {found["name"]: number for number, found in enumerate(names, start=1)}
-    rows = (line.split(",") for line in (data / "tags.csv").read_text().splitlines()[1:])
     listed = (work / "added.csv").read_text() if (work / "added.csv").exists() else ""
-    for file, tags in rows:
-        name = file.removesuffix(".jpg")
+    for name, tags in tags_of(data).items():
         present = set(np.unique(read_label_image(work / "masks" / f"{name}.png")).tolist())
-        for tag in filter(None, tags.split(";")):
+        for tag in tags:
             assert numbers[tag] in present or f"{name},{tag},missing" in listed
 
 
@@ -79,9 +80,8 @@ def test_a_second_run_changes_nothing(made):
 def test_the_predictor_makes_the_same_masks(made):
     data, work = made
     predictor = MaskPredictor.from_work(work)
-    row = next(line for line in (data / "tags.csv").read_text().splitlines() if line.startswith("val_000"))
     image = np.asarray(Image.open(data / "images" / "val_000.jpg"))
-    found = predictor.predict(image, [tag for tag in row.split(",")[1].split(";") if tag])
+    found = predictor.predict(image, tags_of(data)["val_000"])
     assert (found.mask == read_label_image(work / "masks" / "val_000.png")).mean() > 0.99
 
 
@@ -110,21 +110,33 @@ def test_the_network_makes_the_masks_anew_and_the_first_ones_stay(tmp_path):
         assert (work / "masks" / name).read_bytes() == (work / "refined" / name).read_bytes()
         assert (work / "first_masks" / name).exists()
     assert len(list((work / "relabelled").iterdir())) == 4
+    assert "without the tags the network finds" in (work / "log.txt").read_text()  # one step teaches it nothing
     assert not (work / "segmenter.round.safetensors").exists()
+
+
+def test_masks_that_are_decided_anew_are_not_those_of_a_network_that_learnt_from_others(tmp_path):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    run_pipeline(data, work, ROUNDS, workers=1)
+    other = replace(ROUNDS, masks=replace(ROUNDS.masks, alpha=4.0))
+    run_pipeline(data, work, other, stages=("make-masks", "evaluate"), workers=1)
+    assert not (work / "refined").exists()
+    for path in (work / "masks").iterdir():
+        assert path.read_bytes() == (work / "first_masks" / path.name).read_bytes()
+
+
+def test_a_collection_too_large_for_the_memory_is_drawn_from_evenly_and_that_is_said(tmp_path, few_starts, monkeypatch):
+    draw_world(tmp_path / "data", train=24, val=2, seed=3)
+    monkeypatch.setattr(pipeline_places, "MEMORY", 8 * 2 * 248 * 24 * 32)  # features of eight pictures of 384 x 512
+    run_pipeline(tmp_path / "data", tmp_path / "work", LOCAL, stages=BEFORE_THE_MAPS, workers=1)
+    assert "learns from 8 of 24 images" in (tmp_path / "work" / "log.txt").read_text()
+    learnt = json.loads((tmp_path / "work" / "classifier.json").read_text())
+    assert all(found["images"] + found["held_out"] >= 1 for found in learnt["classes"])
 
 
 def test_killed_between_two_rounds_and_continued_equals_never_killed(tmp_path, monkeypatch):
     data = tiny_world(tmp_path / "data")
     run_pipeline(data, tmp_path / "whole", ROUNDS, workers=1)
-    relabel, calls = train_segmenter.relabel, []
-
-    def killed(*arguments):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return relabel(*arguments)
-
-    monkeypatch.setattr(train_segmenter, "relabel", killed)
+    monkeypatch.setattr(train_segmenter, "relabel", interrupted(train_segmenter.relabel, call=3))
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(data, tmp_path / "parts", ROUNDS, workers=1)
     assert (tmp_path / "parts" / "segmenter.round.safetensors").exists()

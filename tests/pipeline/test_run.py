@@ -16,7 +16,8 @@ from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.table import STAGES
 from affinitynet.work.folder import WorkFolder
-from tests.support.worlds import QUICK, copied, plain_folder, snapshot
+from tests.support.interrupts import interrupted
+from tests.support.worlds import QUICK, copied, plain_folder, snapshot, tags_of
 
 pytestmark = pytest.mark.first
 
@@ -76,15 +77,7 @@ def test_an_interrupted_run_continues_to_the_same_result(world, finished, tmp_pa
     from affinitynet.pipeline.stages import make_seeds
 
     real = make_seeds.confident_seeds
-    calls = []
-
-    def interrupted(*args):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(make_seeds, "confident_seeds", interrupted)
+    monkeypatch.setattr(make_seeds, "confident_seeds", interrupted(real, call=3))
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(world, work, QUICK, workers=1)
     assert not list(work.rglob(".writing-*"))
@@ -209,9 +202,7 @@ def test_results_do_not_depend_on_the_number_of_workers(world, finished, tmp_pat
 def test_the_predictor_of_a_work_folder_makes_the_same_masks(world, finished):
     predictor = MaskPredictor.from_work(finished)
     image = np.asarray(Image.open(world / "images" / "val_000.jpg"))
-    rows = (world / "tags.csv").read_text().splitlines()
-    tags = next(row.split(",")[1] for row in rows if row.startswith("val_000"))
-    found = predictor.predict(image, tags.split(";") if tags else [])
+    found = predictor.predict(image, tags_of(world)["val_000"])
     stored = np.asarray(Image.open(finished / "masks" / "val_000.png"))
     assert (found.mask == stored).mean() > 0.99  # artifacts are kept in float16
     with pytest.raises(InputError, match="known: "):

@@ -36,6 +36,12 @@ def tiny_world(root: Path) -> Path:
     return root
 
 
+def tags_of(root: Path) -> dict[str, list[str]]:
+    """Return the tags of each picture of a drawn world, by its name without the suffix."""
+    rows = (line.split(",") for line in (root / "tags.csv").read_text(encoding="utf-8").splitlines()[1:])
+    return {Path(file).stem: [tag for tag in tags.split(";") if tag] for file, tags in rows}
+
+
 def plain_folder(root: Path, tags: str = "file,tags\na.png,cat\nb.png,dog\n", count: int = 2) -> Path:
     """Write ``a.png``, ``b.png`` ... of 40 x 32 pixels and a ``tags.csv``."""
     root.mkdir(parents=True, exist_ok=True)

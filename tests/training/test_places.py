@@ -86,6 +86,16 @@ def test_the_same_seed_gives_the_same_head_and_leaves_the_callers_random_numbers
     assert torch.equal(found[0][1], torch.rand(3))
 
 
+def test_a_class_that_no_held_out_image_has_is_learnt_all_the_same():
+    model = LocalClassifier(build_backbone("lite"), ["a", "nobody's"])
+    training, _ = drawn(model, 12, 3, seed=0)
+    both = Places(training.features, torch.cat([training.tags, torch.zeros(12, 1)], 1))
+    without = Places(both.features[::2], both.tags[::2])
+    precision = train_places(model, both, without, seed=0)
+    assert np.isnan(precision).all()
+    assert model.places.weight.isfinite().all()
+
+
 def test_many_classes_have_fewer_starts_and_are_learnt(monkeypatch):
     monkeypatch.setattr(places, "STEPS", 2)
     model = LocalClassifier(build_backbone("lite"), [f"c{n}" for n in range(150)])

@@ -224,7 +224,7 @@ class MaskConfig:
     """Pass the walked scores through the dense CRF at full size before the decision."""
     source: Literal["auto", "cams", "crf", "walk"] = "auto"
     """Step whose scores become the masks: the activation maps, these after the dense CRF, or the random walk (paper).
-    auto: the walk, but for local maps the CRF's."""
+    auto: the walk, but the CRF where the objects of local maps are small."""
     keep_tags: bool = True
     """Give a tagged class without a pixel in the mask the place where it is strongest; such images are listed."""
     refine: bool | None = None

@@ -59,13 +59,15 @@ def map_scores(cams: ScoreMaps, alpha: float) -> Tensor:
     return torch.cat([background_score(cams.scores, alpha)[None], cams.scores])
 
 
-HALF = 0.5
+PLACE = 0.5
+"""Share of its maximum above which a map shows the strongest place: its full width at half maximum."""
 
 
 def keep_tags(mask: np.ndarray, cams: ScoreMaps) -> tuple[np.ndarray, list[int], list[int]]:
     """Give each tagged class that a mask lacks the place where it is strongest.
 
-    That is where its map exceeds half its maximum. A class whose map is empty cannot be helped.
+    That is where its map exceeds half its maximum, as far as no other class is there, or one that has pixels elsewhere.
+    A class whose map is empty, or whose place is all that another class has, cannot be helped.
 
     Args:
         mask: uint8 [H, W].
@@ -89,8 +91,14 @@ def keep_tags(mask: np.ndarray, cams: ScoreMaps) -> tuple[np.ndarray, list[int],
         if highest <= 0:
             missing.append(number)
             continue
-        place = enlarge((scores > HALF * highest).cpu().numpy(), mask.shape)
-        free = place & (mask == BACKGROUND)  # another class keeps what it has, unless nothing else is left
-        mask = np.where(free if free.any() else place, np.uint8(number + 1), mask)
+        place = enlarge((scores > PLACE * highest).cpu().numpy(), mask.shape)
+        free = place & (mask == BACKGROUND)
+        if not free.any():  # then of the classes that have pixels elsewhere, too
+            elsewhere = np.unique(mask[~place])
+            free = place & np.isin(mask, elsewhere)
+        if not free.any():
+            missing.append(number)
+            continue
+        mask = np.where(free, np.uint8(number + 1), mask)
         added.append(number)
     return mask, added, missing

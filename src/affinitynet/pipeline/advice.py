@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from affinitynet.data.facts import CollectionFacts
-from affinitynet.work.learnt import ENOUGH, LEARNT, Learnt
+from affinitynet.data.facts import CollectionFacts, read_facts
+from affinitynet.files import write_text
+from affinitynet.pipeline.context import Context
+from affinitynet.work.learnt import ENOUGH, LEARNT, PARTLY, Learnt, read_learnt
 
 USUAL_IMAGES = 100
 """Images of a class from which more of them helped little on the collections that this was measured on."""
@@ -56,12 +58,24 @@ def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> l
     return lines[:LINES]
 
 
+def say_advice(context: Context) -> None:
+    """Say what limits the collection, and keep it in ``advice.txt``; nothing where nothing stands out."""
+    facts, learnt = read_facts(context.work.collection_file), read_learnt(context.work.classifier_file)
+    if facts is None or learnt is None:
+        return
+    lines = advice(facts, learnt, context.work.added(), sum(bool(record.tags) for record in context.target_images))
+    if lines:
+        write_text(context.work.advice_file, "".join(f"{line}\n" for line in lines))
+    for line in lines:
+        context.runtime.progress.say(f"advice: {line}")
+
+
 def _unlearnt(facts: CollectionFacts, learnt: Learnt) -> Iterator[str]:
     counts = {found.name: found.images for found in facts.classes}
     poor = [found for found in learnt.classes if found.skill < LEARNT and counts.get(found.name)]
     for found in sorted(poor, key=lambda found: found.skill):
         count = counts[found.name]
-        how = "not learnt" if found.skill < 0.5 else "only partly learnt"
+        how = "not learnt" if found.skill < PARTLY else "only partly learnt"
         if count < USUAL_IMAGES:
             yield (
                 f"{found.name}: {how} from {count} images; tag about {USUAL_IMAGES - count} more, and look for wrong "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from affinitynet.inference.tagged import see_places
 from affinitynet.models.local_classifier import STRIDE, LocalClassifier, seen_size
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
-from affinitynet.training.holdout import hold_out
+from affinitynet.training.holdout import hold_out, some_of_each_class
 from affinitynet.training.places import STEPS, Places, train_places
 from affinitynet.work.learnt import ClassLearnt, classes_learnt
 
@@ -34,6 +35,8 @@ SAMPLES, LEAST_OF_A_CLASS, MOST_SAMPLES = 100, 10, 200
 
 OUTLINE = 2  # pixels to each side of it
 LEAST_GRADIENT = 1e-3  # of an image of one colour
+
+NO_TAG = -1  # stands for the images without any
 
 LABEL = "train-classifier"
 
@@ -80,18 +83,12 @@ def _drawn(context: Context, depth: int) -> list[TaggedImage]:
     number = int(MEMORY / (2 * depth * np.mean([height * width / (STRIDE * COARSER) ** 2 for height, width in sizes])))
     if number >= len(records):
         return records
-    order = np.random.default_rng(context.config.seed).permutation(len(records)).tolist()
     kinds: dict[int, list[int]] = {}
-    for index in order:
-        for kind in records[index].tags or (-1,):
+    for index in np.random.default_rng(context.config.seed).permutation(len(records)).tolist():
+        for kind in records[index].tags or (NO_TAG,):
             kinds.setdefault(kind, []).append(index)
-    chosen: set[int] = set()
-    while len(chosen) < number and any(kinds.values()):
-        for waiting in kinds.values():
-            while waiting and (index := waiting.pop()) in chosen:
-                pass
-            if waiting or index not in chosen:
-                chosen.add(index)
+    in_turn = (index for turn in zip_longest(*kinds.values()) for index in turn if index is not None)
+    chosen = list(islice(dict.fromkeys(in_turn), number))
     context.runtime.progress.say(
         f"{LABEL}: learns from {len(chosen)} of {len(records)} images, drawn evenly from the classes: as many as fit "
         "into memory"
@@ -117,15 +114,8 @@ def _see(context: Context, model: LocalClassifier, records: Sequence[TaggedImage
 
 def _samples(context: Context, model: LocalClassifier, records: Sequence[TaggedImage]) -> list[Sample]:
     """Return some tagged images, of each class about as many, with the features of their places."""
-    draw, seen = np.random.default_rng(context.config.seed), dict.fromkeys(range(len(model.classes)), 0)
-    wanted = max(LEAST_OF_A_CLASS, SAMPLES // len(model.classes))
-    chosen: list[TaggedImage] = []
-    for number in draw.permutation(len(records)).tolist():
-        tags = records[number].tags
-        if tags and len(chosen) < MOST_SAMPLES and min(seen[tag] for tag in tags) < wanted:
-            chosen.append(records[number])
-            for tag in tags:
-                seen[tag] += 1
+    each = max(LEAST_OF_A_CLASS, SAMPLES // len(model.classes))
+    chosen = some_of_each_class(records, each, MOST_SAMPLES, context.config.seed)
     found: dict[str, Sample] = {}
 
     def see(record: TaggedImage) -> None:

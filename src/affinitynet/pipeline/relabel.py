@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from affinitynet.config.adaptation import seed_crf
 from affinitynet.data.images import image_size
-from affinitynet.inference.refine import keep_tags
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.decision import decide
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.kept_tags import kept
 from affinitynet.records import ScoreMaps, TaggedImage
 
 
-def relabel(context: Context, predictor: SegmentationPredictor, record: TaggedImage) -> np.ndarray:
-    """Return the mask uint8 [H, W] of the tagged classes, refined by the dense CRF."""
+def relabel(
+    context: Context, predictor: SegmentationPredictor, record: TaggedImage, table: Path | None = None
+) -> np.ndarray:
+    """Return the mask uint8 [H, W] of the tagged classes, refined by the dense CRF.
+
+    Args:
+        table: where to note which classes had no pixel.
+    """
     crf = seed_crf(context.config) if context.config.masks.refine_crf else None
     scores = predictor.tagged_scores(context.image(record), record.tags, crf)
     mask = decide(scores, record.tags, image_size(record.path))
-    if not context.config.masks.keep_tags:
-        return mask
-    return keep_tags(mask, ScoreMaps(record.tags, scores[1:]))[0]
+    return kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table)

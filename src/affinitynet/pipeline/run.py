@@ -23,7 +23,6 @@ from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
-from affinitynet.pipeline.advice import advice
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
 from affinitynet.pipeline.table import Stage, stages_of
@@ -32,7 +31,6 @@ from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
 from affinitynet.work.contents import Contents
 from affinitynet.work.folder import StageRecord, WorkFolder
-from affinitynet.work.learnt import read_learnt
 
 if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
@@ -111,8 +109,6 @@ def run_stages(
                 _check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
-    if chosen[-1].name == "evaluate" and len(chosen) > 1 and runtime.processes.first:
-        _say_advice(context)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
 
 
@@ -213,18 +209,6 @@ def _say_summary(context: Context, show: bool) -> None:
         progress.note(line.text)
     if show:
         show_summary(summary, progress)
-
-
-def _say_advice(context: Context) -> None:
-    """Say what limits the collection, and keep it in ``advice.txt``."""
-    facts, learnt = read_facts(context.work.collection_file), read_learnt(context.work.classifier_file)
-    if facts is None or learnt is None:
-        return
-    tagged = sum(bool(record.tags) for record in context.target_images)
-    lines = advice(facts, learnt, context.work.added(), tagged)
-    write_text(context.work.root / "advice.txt", "".join(f"{line}\n" for line in lines))
-    for line in lines:
-        context.runtime.progress.say(f"advice: {line}")
 
 
 def show_summary(summary: Summary, progress: Progress) -> None:

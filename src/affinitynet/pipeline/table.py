@@ -133,7 +133,7 @@ STAGES = (
         needs=("train-segmenter",),
         settings=("masks", "seeds", "predict", "crf"),
         images="target",
-        outputs=("refined",),
+        outputs=("refined", "added_refined.csv"),
         commands=("train-segmenter",),
         cheap=True,
     ),

@@ -1,4 +1,4 @@
-"""Which training images only measure: their tags say whether a classifier has learnt."""
+"""Which training images only measure, and which stand for all of them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,26 @@ def hold_out(records: Sequence[TaggedImage], share: float, seed: int) -> np.ndar
             chosen[numbers] = True
             for number in numbers:
                 left[records[number].tags] -= 1
+    return chosen
+
+
+def some_of_each_class(records: Sequence[TaggedImage], each: int, most: int, seed: int) -> list[TaggedImage]:
+    """Draw tagged images until each class has been drawn ``each`` times, or ``most`` images are drawn.
+
+    Example:
+        >>> from pathlib import Path
+        >>> records = [TaggedImage(f"{n}", Path(f"{n}.png"), (0,) if n else (1,)) for n in range(10)]
+        >>> sorted(record.tags for record in some_of_each_class(records, each=2, most=9, seed=0))
+        [(0,), (0,), (1,)]
+    """
+    drawn: dict[int, int] = {}
+    chosen: list[TaggedImage] = []
+    for number in np.random.default_rng(seed).permutation(len(records)).tolist():
+        tags = records[number].tags
+        if tags and len(chosen) < most and min(drawn.get(tag, 0) for tag in tags) < each:
+            chosen.append(records[number])
+            for tag in tags:
+                drawn[tag] = drawn.get(tag, 0) + 1
     return chosen
 
 

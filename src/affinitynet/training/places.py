@@ -182,7 +182,7 @@ def _cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, tags[:, None, None].expand_as(logits), reduction="none")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _losses(model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places) -> Tensor:
     """Return the mean loss of each start [sharpness, start, C]."""
     total = torch.zeros(weight.shape[:3])

@@ -135,9 +135,19 @@ class WorkFolder:
         return self.root / "collection.json"
 
     @property
+    def advice_file(self) -> Path:
+        """What limits the collection, if something does."""
+        return self.root / "advice.txt"
+
+    @property
     def added_file(self) -> Path:
         """The tagged classes of which a mask had no pixel."""
         return self.root / "added.csv"
+
+    @property
+    def added_refined_file(self) -> Path:
+        """The same of the masks that the segmentation network made."""
+        return self.root / "added_refined.csv"
 
     @property
     def classifier_file(self) -> Path:
@@ -243,10 +253,9 @@ class WorkFolder:
             raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
 
     def added(self) -> int:
-        """Return how often a tagged class had no pixel in a mask."""
-        if not self.added_file.exists():
-            return 0
-        return max(0, len(self.added_file.read_text("utf-8", "surrogateescape").splitlines()) - 1)
+        """Return how often a tagged class had no pixel in a mask, before it was given its strongest place."""
+        table = self.added_refined_file if any(self.refined.names()) else self.added_file
+        return len(table.read_text("utf-8", "surrogateescape").splitlines()) - 1 if table.exists() else 0
 
     def plan(self) -> tuple[Decision, ...]:
         """Return what the collection has decided of the settings left open, from ``config.yaml``.

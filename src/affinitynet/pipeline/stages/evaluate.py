@@ -14,6 +14,7 @@ from affinitynet.inference.refine import mask_scores
 from affinitynet.ops.decision import decide, enlarge, foreground
 from affinitynet.ops.metrics import mean_iou
 from affinitynet.pictures.contact_sheet import write_contact_sheet
+from affinitynet.pipeline.advice import say_advice
 from affinitynet.pipeline.context import Context
 from affinitynet.records import BACKGROUND, TaggedImage
 from affinitynet.work.metrics import (
@@ -47,6 +48,7 @@ def evaluate(context: Context) -> None:
         if remark := truth_remark(split, next(iter(steps.values()))):
             context.runtime.progress.note(remark)
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
+    say_advice(context)
 
 
 def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:

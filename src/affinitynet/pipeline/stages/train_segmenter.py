@@ -23,6 +23,7 @@ from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
 from affinitynet.pipeline.context import Context, label_images, start_backbone
 from affinitynet.pipeline.relabel import relabel
+from affinitynet.pipeline.tags_found import say_what_is_not_found
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
@@ -85,6 +86,7 @@ def train_segmenter(context: Context) -> None:
             _finish_round(context, model, number + 1)
     context.finish_training("segmenter", model)
     if context.runtime.processes.first:
+        say_what_is_not_found(context, model)
         _round_file(context).unlink(missing_ok=True)
 
 

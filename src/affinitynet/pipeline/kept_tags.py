@@ -1,0 +1,64 @@
+"""No tagged class is missing in a mask in silence: it gets its strongest place, and a table lists where."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from affinitynet.files import write_text
+from affinitynet.inference.refine import keep_tags
+from affinitynet.pipeline.context import Context
+from affinitynet.records import ScoreMaps, TaggedImage
+
+HEADER = ("image", "class", "what")
+SAID = {
+    "added": "times a tagged class had no pixel in the mask and was given its strongest place",
+    "missing": "times a tagged class is not in the mask, since nothing of it was seen",
+}
+"""What a row may say of a class, and how it is reported."""
+
+
+def kept(
+    context: Context, record: TaggedImage, mask: np.ndarray, maps: ScoreMaps, table: Path | None = None
+) -> np.ndarray:
+    """Return a mask uint8 [H, W] in which no tagged class is missing, as far as ``masks.keep_tags`` wants it.
+
+    Args:
+        maps: of the tagged classes, at the size the image was labelled at.
+        table: where to note which classes had no pixel.
+    """
+    if not context.config.masks.keep_tags:
+        return mask
+    mask, added, missing = keep_tags(mask, maps)
+    names = context.collection.classes
+    rows = [(record.name, names[number], "added") for number in added]
+    rows += [(record.name, names[number], "missing") for number in missing]
+    if rows and table is not None:  # before the mask is written, so that a run killed in between loses nothing
+        with table.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(_csv(rows))
+    return mask
+
+
+def report(context: Context, stage: str, table: Path) -> None:
+    """Put a table in order, and say what it holds."""
+    if not table.exists():
+        return
+    lines = csv.reader(table.read_text("utf-8", "surrogateescape").splitlines())
+    rows = sorted({tuple(row) for row in lines if len(row) == len(HEADER)} - {HEADER})
+    write_text(table, _csv([HEADER, *rows]))
+    for what, text in SAID.items():
+        found = [row for row in rows if row[2] == what]
+        if found:
+            context.runtime.progress.say(
+                f"{stage}: {len(found)} {text}, first {found[0][1]} in {found[0][0]}; see {table.name}"
+            )
+
+
+def _csv(rows: Iterable[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
