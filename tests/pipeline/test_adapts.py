@@ -120,6 +120,7 @@ def test_masks_that_are_decided_anew_are_not_those_of_a_network_that_learnt_from
     other = replace(ROUNDS, masks=replace(ROUNDS.masks, alpha=4.0))
     run_pipeline(data, work, other, stages=("make-masks", "evaluate"), workers=1)
     assert not (work / "refined").exists()
+    assert "refine-masks, segment: dropped" in (work / "log.txt").read_text()
     for path in (work / "masks").iterdir():
         assert path.read_bytes() == (work / "first_masks" / path.name).read_bytes()
 

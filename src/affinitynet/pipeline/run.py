@@ -187,6 +187,11 @@ def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: 
     if processes.first:
         for stage in todo.forget:
             work.forget(stage.name, stage.outputs)
+        if dropped := [stage.name for stage in todo.forget if stage.name not in todo.actions]:
+            context.runtime.progress.say(
+                f"{', '.join(dropped)}: dropped, since what went into it has changed; `affinitynet run --force` makes "
+                "it anew"
+            )
         began_with = stored_versions(work.config_file) if work.config_file.exists() else None
         plan = stored_plan(work.config_file) if work.config_file.exists() else []
         content = {**sources, **to_dict(context.config), "plan": plan, "versions": began_with or _versions()}
