@@ -17,7 +17,7 @@ def seen(size):
 
 def test_without_a_plan_the_papers_values_hold():
     config = adapted(PipelineConfig())
-    assert not any(is_open(config, setting) for setting in PAPER)
+    assert [setting for setting in PAPER if is_open(config, setting)] == ["segmenter.long_side"]  # the image's own
     assert (config.seeds.low_alpha, config.seeds.high_alpha, config.masks.source) == (4.0, 32.0, "walk")
     assert seed_crf(config) == config.crf
 
@@ -40,6 +40,19 @@ def test_the_plan_follows_the_size_of_the_objects():
     assert seed_crf(small).bilateral_sxy == pytest.approx(80 * (WALKED - 1) / USUAL)
 
 
+def test_the_network_sees_small_objects_enlarged_and_large_ones_whole():
+    def side(*parts):
+        found = tuple(
+            ClassLearnt(str(n), 80, 20, precision=0.9, chance=0.2, share=0.01, size=50.0, part=part)
+            for n, part in enumerate(parts)
+        )
+        return adapted(PipelineConfig(), decisions(Learnt(found, "local"))).segmenter.long_side
+
+    assert (side(0.4), side(1.0), side(None)) == (512, 512, 512)
+    assert (side(0.1), side(0.03), side(0.001)) == (600, 1024, 1024)
+    assert side(None, 0.09, 0.1, 0.3) == 600
+
+
 def test_every_decision_is_of_a_setting_that_can_be_left_open():
     for size in (10.0, 300.0):
         assert {decision.setting for decision in decisions(seen(size))} <= set(PAPER)
@@ -52,6 +65,9 @@ def test_the_papers_presets_take_the_papers_values(name):
     assert (config.masks.source, config.masks.alpha, config.masks.keep_tags) == ("walk", 16.0, False)
     assert (config.masks.refine, config.segmenter.rounds, config.evaluate.cam_threshold) == (False, 1, 0.2)
     assert seed_crf(config) == config.crf
+    segmenter = config.segmenter
+    assert (segmenter.long_side, segmenter.min_scale * segmenter.learnt_at, segmenter.learnt_at) == (None, 256, 512)
+    assert (segmenter.labelled_crops, segmenter.dice, segmenter.min_steps) == (0, 0, 240)
 
 
 def test_a_setting_left_open_is_not_computed_with():

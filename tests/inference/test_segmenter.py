@@ -115,6 +115,44 @@ def test_samples_keep_image_and_mask_together(tmp_path):
         assert means == sorted(means)
 
 
+def test_crops_are_laid_around_every_class(tmp_path):
+    """A spot of a thousandth of the image is in as many crops as ``labelled_crops`` says, and anywhere in them."""
+    from affinitynet.files import save_mask
+    from affinitynet.work.folder import WorkFolder
+
+    Image.new("RGB", (600, 300)).save(tmp_path / "a.png")
+    mask = np.zeros((300, 600), np.uint8)
+    mask[:, :200], mask[250:260, 500:510] = 1, 2
+    work = WorkFolder(tmp_path / "work")
+    save_mask(work.masks.path("a"), mask)
+    config = SegmenterConfig(crop_size=64, long_side=600, min_scale=1.0, max_scale=1.0, labelled_crops=1.0)
+    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work.masks, config, (0, 0, 0), (1, 1, 1))
+    places = []
+    for seed in range(60):
+        torch.manual_seed(seed)
+        found = samples(0)[1]
+        assert (found > 0).any()
+        if (found == 2).any():
+            places.append(float((found == 2).nonzero()[:, 1].float().mean()))
+    assert 15 < len(places) < 45
+    assert min(places) < 20
+    assert max(places) > 44
+
+
+def test_images_are_labelled_at_the_size_they_were_learnt_at():
+    model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    config = PredictConfig(precision="float32")
+    scores = SegmentationPredictor(model, config).scores(image)
+    model.settings["long_side"] = 112
+    twice = SegmentationPredictor(model, config).scores(image)
+    assert twice.shape == scores.shape
+    model.settings.pop("long_side")
+    doubled = SegmentationPredictor(model, PredictConfig(precision="float32", scales=(2.0,))).scores(image)
+    torch.testing.assert_close(twice, doubled)
+    assert not torch.allclose(twice, scores)
+
+
 def test_masks_enlarge_as_interpolation_does():
     scores = torch.rand(5, 9, 13)
     expected = F.interpolate(scores[None], (70, 90), mode="bilinear", align_corners=False)[0].argmax(0)

@@ -173,6 +173,19 @@ def affinity_loss(features: np.ndarray, labels: np.ndarray, radius: int, border:
     return means["background"] / 4 + means["foreground"] / 4 + means["negative"] / 2
 
 
+def dice_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """1 - Dice of logits [B, C + 1, H, W] and labels [B, H, W], the mean over the classes in each image's labels."""
+    losses = []
+    for scores, truth in zip(logits, labels, strict=True):
+        probabilities = softmax(scores)
+        for label in range(1, len(scores)):
+            wanted = truth[truth != 255] == label
+            if wanted.any():
+                found = probabilities[label][truth != 255]
+                losses.append(1 - (2 * (found * wanted).sum() + 1) / (found.sum() + wanted.sum() + 1))
+    return float(np.mean(losses))
+
+
 def random_walk(scores: np.ndarray, affinities: np.ndarray, beta: float, steps: int) -> np.ndarray:
     """Scores [K, N] after the walk along affinities [N, N], as the released code computes it."""
     powered = affinities**beta

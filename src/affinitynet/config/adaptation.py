@@ -25,6 +25,7 @@ PAPER: Mapping[str, Any] = {
     "segmenter.precision": "float32",
     "masks.refine": False,
     "segmenter.rounds": 1,
+    "segmenter.long_side": None,
     "evaluate.cam_threshold": 0.2,
 }
 """The settings that may be left open, with the paper's values: they hold where nothing was decided."""

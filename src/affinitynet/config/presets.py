@@ -49,7 +49,7 @@ def _paper(network: str) -> PipelineConfig:
         ),
         walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
         masks=MaskConfig(source="walk", keep_tags=False, refine=False),
-        segmenter=SegmenterConfig(rounds=1),
+        segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
     )
 
 

@@ -250,23 +250,40 @@ class SegmenterConfig(TrainConfig):
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4
-    """Passes over the training split, in each round."""
-    min_steps: int = 240
+    """Passes over the training split, divided among the rounds."""
+    min_steps: int = 480
+    """Least number of steps, divided among the rounds."""
     batch_size: int = 8
     learning_rate: float = 0.001
     """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
     rounds: int | None = None
     """Trainings in a row: each but the first learns from what the one before finds where the tags are known. null: 2,
     but 1 where the objects are small."""
-    min_scale: float = 0.8
-    """Shortest long side a training image is resized to, in crop sizes."""
-    max_scale: float = 2.0
-    """Longest long side a training image is resized to, in crop sizes."""
+    long_side: int | None = None
+    """Pixels of the long side that images are learnt from at, times a random factor, and labelled at. null: what the
+    objects of local maps need; else 1.6 crop sizes, and images are labelled at their own size."""
+    min_scale: float = 0.5
+    """Least random factor of a training image's long side."""
+    max_scale: float = 1.25
+    """Greatest random factor of a training image's long side."""
+    labelled_crops: float = 0.5
+    """Share of the crops that are laid around a pixel of a class, of each class of the image alike."""
+
+    dice: float = 1.0
+    """Weight of the Dice loss beside the cross-entropy; 0: the cross-entropy alone, the paper's."""
+
+    @property
+    def learnt_at(self) -> float:
+        """Pixels of the long side of a training image before its random factor."""
+        return 1.6 * self.crop_size if self.long_side is None else self.long_side
 
     def __post_init__(self) -> None:
         super().__post_init__()
         scales = (self.min_scale, self.max_scale)
         _require(self.rounds is None or self.rounds >= 1, "rounds", self.rounds, "at least 1")
+        _require(self.long_side is None or self.long_side >= 64, "long_side", self.long_side, "at least 64")
+        _require(0 <= self.dice < math.inf, "dice", self.dice, "at least 0")
+        _require(0 <= self.labelled_crops <= 1, "labelled_crops", self.labelled_crops, "in 0..1")
         _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
 
 

@@ -5,11 +5,16 @@ All randomness comes from torch's global generator, so that one seed per sample 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
+
+Window: TypeAlias = tuple[slice, slice]
 
 
 def normalise(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -104,18 +109,39 @@ def random_crop(size: int, *maps: Tensor) -> tuple[Tensor, ...]:
         >>> [tuple(m.shape) for m in random_crop(4, torch.ones(3, 2, 9), torch.ones(1, 2, 9))]
         [(3, 4, 4), (1, 4, 4)]
     """
-    source, target = zip(*(_window(side, size) for side in maps[0].shape[1:]), strict=True)
-    cropped = []
-    for full in maps:
-        canvas = full.new_zeros(full.shape[0], size, size)
-        canvas[:, target[0], target[1]] = full[:, source[0], source[1]]
-        cropped.append(canvas)
-    return tuple(cropped)
+    source, target = random_windows(size, maps[0].shape[1:])
+    return tuple(on_canvas(size, full[:, source[0], source[1]], target) for full in maps)
 
 
-def _window(side: int, size: int) -> tuple[slice, slice]:
-    """Return matching slices of a side and of the canvas."""
-    offset = int(torch.randint(0, abs(side - size) + 1, ()))
+def random_windows(size: int, shape: Sequence[int], within: tuple[int, int] | None = None) -> tuple[Window, Window]:
+    """Return a random square of an image, and where it lies on a canvas of ``size`` x ``size``.
+
+    Args:
+        shape: (H, W) of the image; a side shorter than ``size`` is whole, at a random position.
+        within: a pixel (row, column) that has to be in the square; ``None``: none has to.
+
+    Example:
+        >>> random_windows(4, (4, 9), within=(0, 8))
+        ((slice(0, 4, None), slice(5, 9, None)), (slice(0, 4, None), slice(0, 4, None)))
+    """
+    sides = zip(shape, within or (None, None), strict=True)
+    (top, above), (left, beside) = (_window(side, size, wanted) for side, wanted in sides)
+    return (top, left), (above, beside)
+
+
+def on_canvas(size: int, cut: Tensor, target: Window) -> Tensor:
+    """Put what was cut out, [C, h, w], on a canvas of zeros [C, size, size]."""
+    canvas = cut.new_zeros(cut.shape[0], size, size)
+    canvas[:, target[0], target[1]] = cut
+    return canvas
+
+
+def _window(side: int, size: int, wanted: int | None) -> tuple[slice, slice]:
+    """Return matching slices of a side and of the canvas; that of a side has the wanted pixel in it."""
+    first, last = 0, abs(side - size)
+    if wanted is not None and side > size:
+        first, last = max(0, wanted - size + 1), min(last, wanted)
+    offset = int(torch.randint(first, last + 1, ()))
     length = min(side, size)
     inside, whole = slice(offset, offset + length), slice(0, length)
     return (inside, whole) if side > size else (whole, inside)

@@ -147,7 +147,9 @@ class SegmentationPredictor:
     def _strips(self, image: np.ndarray) -> Iterator[Tensor]:
         """Yield the probabilities [C + 1, rows, w] of an image, from top to bottom."""
         size = image.shape[0], image.shape[1]
-        return strips([self._view(image, _scaled(size, scale)) for scale in self.config.scales], size)
+        learnt_at = self.model.long_side
+        fit = 1.0 if learnt_at is None else learnt_at / max(size)
+        return strips([self._view(image, _scaled(size, scale * fit)) for scale in self.config.scales], size)
 
     def _view(self, image: np.ndarray, size: tuple[int, int]) -> View:
         x = normalise(to_tensor(resize(image, size)), self.model.mean, self.model.std)[None].to(self.device)

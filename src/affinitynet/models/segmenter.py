@@ -37,6 +37,9 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 """The architectures of segmentation-models-pytorch that work with any of its encoders."""
 
 
+LONG_SIDE = "long_side"
+"""Name of the setting that says at which size images were learnt from."""
+
 BUILT_FROM = ("architecture", "encoder", "classes", "taps")
 """Settings that a network is built from; others say how it came about."""
 
@@ -79,6 +82,11 @@ class Segmenter(nn.Module):
             self.network = _smp_network(architecture, encoder, labels)
             self.mean, self.std = Lite.mean, Lite.std
             self.multiple, self.smallest, self.aligned = 32, 128, True
+
+    @property
+    def long_side(self) -> int | None:
+        """Pixels of the long side that images are to be labelled at; ``None``: at their own size."""
+        return self.settings.get(LONG_SIDE)
 
     @property
     def encoder(self) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from affinitynet.config.adaptation import PROBABILITIES, Decision
 from affinitynet.models.local_classifier import LOCAL
 from affinitynet.work.learnt import Learnt
@@ -15,6 +17,12 @@ FINEST = 0.04
 WALKED = 80.0
 """Diameter in pixels from which the random walk is tried: ten places of its grid. Smaller ones it washes away."""
 
+SHOWN = 60.0
+"""Diameter in pixels at which the segmentation network is to see the objects."""
+
+LONG_SIDES = (512, 1024)
+"""Least and greatest long side of the images it learns from: more makes it slow, and a crop of it too small a part."""
+
 STAGE = "train-classifier"
 
 
@@ -24,18 +32,18 @@ def decisions(learnt: Learnt) -> list[Decision]:
     Example:
         >>> from affinitynet.config.adaptation import lines_of
         >>> from affinitynet.work.learnt import ClassLearnt
-        >>> seen = ClassLearnt("rust", 80, 20, precision=0.9, chance=0.2, share=0.01, size=36.0)
+        >>> seen = ClassLearnt("rust", 80, 20, precision=0.9, chance=0.2, share=0.01, size=36.0, part=0.07)
         >>> for line in lines_of(decisions(Learnt((seen,), "local"))):
         ...     print(line)
         seeds.low_alpha = 1, seeds.high_alpha = 4, masks.alpha = 6, evaluate.cam_threshold = 0.5: maps of probabilities
         seeds.crf_scale = 0.167: its kernels follow pieces of 36 pixels, the median over the classes
         masks.source = crf: pieces of 36 pixels are too small for the walk's grid
         segmenter.rounds = 1, masks.refine = False: pieces of 36 pixels are too small for the network to sharpen
+        segmenter.long_side = 857: pieces of 7.0 % of the long side have 60 pixels then
     """
     if learnt.maps != LOCAL:
         return []
-    sizes = sorted(found.size for found in learnt.classes if found.size is not None)
-    size = sizes[len(sizes) // 2] if sizes else USUAL
+    size = _median([found.size for found in learnt.classes], USUAL)
     scale = min(max(size / USUAL, FINEST), 1.0)
     found = [
         *PROBABILITIES,
@@ -54,10 +62,27 @@ def decisions(learnt: Learnt) -> list[Decision]:
             Decision("masks.source", "crf", f"{small} for the walk's grid", STAGE),
             Decision("segmenter.rounds", 1, f"{small} for the network to sharpen", STAGE),
             Decision("masks.refine", False, f"{small} for the network to sharpen", STAGE),
+            _long_side(learnt),
         ]
     return [
         *found,
         Decision("masks.source", "walk", f"{large} for the walk's grid", STAGE),
         Decision("segmenter.rounds", 2, f"{large} for the network to sharpen", STAGE),
         Decision("masks.refine", True, f"{large} for the network to sharpen", STAGE),
+        _long_side(learnt),
     ]
+
+
+def _long_side(learnt: Learnt) -> Decision:
+    """Return at which size the segmentation network learns and labels."""
+    part = _median([found.part for found in learnt.classes], 1.0)
+    least, greatest = LONG_SIDES
+    side = min(max(round(SHOWN / part), least), greatest)
+    reason = f"pieces of {100 * part:.1f} % of the long side have {part * side:.0f} pixels then"
+    return Decision("segmenter.long_side", side, reason, STAGE)
+
+
+def _median(values: Sequence[float | None], unknown: float) -> float:
+    """Return the median of what is known; of two in the middle, the greater."""
+    known = sorted(value for value in values if value is not None)
+    return known[len(known) // 2] if known else unknown

@@ -174,9 +174,10 @@ def outlines(seen: Tensor) -> Tensor:
 def _with_sizes(
     model: LocalClassifier, samples: Sequence[Sample], learnt: Sequence[ClassLearnt]
 ) -> tuple[ClassLearnt, ...]:
-    """Add to each class how much of a tagged image shows it, and how large a piece is."""
+    """Add to each class how much of a tagged image shows it, and how large a piece is, in pixels and as a share."""
     shares: list[list[float]] = [[] for _ in learnt]
     sizes: list[list[float]] = [[] for _ in learnt]
+    parts: list[list[float]] = [[] for _ in learnt]
     for sample in samples:
         seen = model.place_probabilities(sample.features[None])[0] > SEEN
         pixels = sample.gradient.shape[0] / seen.shape[1]
@@ -184,16 +185,15 @@ def _with_sizes(
             shares[number].append(float(seen[number].float().mean()))
             if seen[number].any():
                 sizes[number].append(pixels * diameter(seen[number]))
-    return tuple(_sized(found, share, size) for found, share, size in zip(learnt, shares, sizes, strict=True))
-
-
-def _sized(learnt: ClassLearnt, shares: Sequence[float], sizes: Sequence[float]) -> ClassLearnt:
-    """Return what is known of a class with the medians of shares and sizes."""
-    return replace(
-        learnt,
-        share=float(np.median(shares)) if shares else None,
-        size=float(np.median(sizes)) if sizes else None,
+                parts[number].append(sizes[number][-1] / max(sample.gradient.shape))
+    return tuple(
+        replace(found, share=_median(shares[number]), size=_median(sizes[number]), part=_median(parts[number]))
+        for number, found in enumerate(learnt)
     )
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
 
 
 def diameter(seen: Tensor) -> float:

@@ -36,6 +36,7 @@ class ClassLearnt:
         chance: what guessing would reach: the share of the held-out images that have the tag.
         share: median share of a tagged image that shows it, as far as the classifier sees; ``None`` if unknown.
         size: median diameter of a connected piece of it in pixels of the image; ``None`` if unknown.
+        part: the same as a share of the image's long side.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ClassLearnt:
     chance: float
     share: float | None = None
     size: float | None = None
+    part: float | None = None
 
     @property
     def skill(self) -> float:

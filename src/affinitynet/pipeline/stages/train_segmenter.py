@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,21 @@ from torch import Tensor, nn
 from affinitynet.config.adaptation import given
 from affinitynet.config.settings import PipelineConfig, SegmenterConfig
 from affinitynet.data.images import load_tagged
-from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, resize, to_tensor
+from affinitynet.data.transforms import (
+    jitter_colours,
+    normalise,
+    on_canvas,
+    random_flip,
+    random_windows,
+    resize,
+    to_tensor,
+)
 from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import load_classifier
-from affinitynet.models.segmenter import LARGEFOV, Segmenter, start_from, start_from_hub
+from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, Segmenter, start_from, start_from_hub
+from affinitynet.ops.dice import dice_loss
 from affinitynet.pipeline.context import Context, label_images, start_backbone
 from affinitynet.pipeline.relabel import relabel
 from affinitynet.pipeline.tags_found import say_what_is_not_found
@@ -51,20 +62,37 @@ class SegmenterSamples:
         return [record.name for record in self.records]
 
     def __call__(self, index: int) -> Sample:
-        record, crop = self.records[index], self.config.crop_size
+        record, config = self.records[index], self.config
         image = load_tagged(record)
         picture = Image.fromarray(self.masks.load(record.name))
-        shortest, longest = (round(crop * scale) for scale in (self.config.min_scale, self.config.max_scale))
+        shortest, longest = (round(config.learnt_at * scale) for scale in (config.min_scale, config.max_scale))
         factor = int(torch.randint(shortest, longest + 1, ())) / max(image.shape[:2])
         size = tuple(max(1, round(side * factor)) for side in image.shape[:2])
         mask = np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
-        pixels = normalise(
-            jitter_colours(to_tensor(resize(image, (size[0], size[1]))), self.config.jitter), self.mean, self.std
-        )
-        # The canvas around a small image is 0, so labels are held below 0 until they are cropped.
-        below = torch.from_numpy(mask.astype(np.int64))[None] - IGNORE
-        pixels, below = random_flip(*random_crop(crop, pixels, below))
+        share, crop = config.labelled_crops, config.crop_size
+        within = _random_place(mask) if share and torch.rand(()) < share else None
+        source, target = random_windows(crop, size, within)
+        cut = to_tensor(resize(image, (size[0], size[1]))[source])
+        pixels = normalise(jitter_colours(cut, config.jitter), self.mean, self.std)
+        # The canvas around a small image is 0, so labels are held below 0 until they are on it.
+        below = torch.from_numpy(mask[source].astype(np.int64))[None] - IGNORE
+        pixels, below = random_flip(*(on_canvas(crop, cut_out, target) for cut_out in (pixels, below)))
         return pixels, below[0] + IGNORE
+
+
+def _random_place(mask: np.ndarray) -> tuple[int, int] | None:
+    """Return a random pixel (row, column) of a random class of a mask; ``None`` if it has none.
+
+    Example:
+        >>> _random_place(np.array([[0, 0, 2], [0, 0, 255]], np.uint8))
+        (0, 2)
+    """
+    classes = [label for label in np.unique(mask).tolist() if 0 < label < IGNORE]
+    if not classes:
+        return None
+    rows, columns = np.nonzero(mask == classes[int(torch.randint(0, len(classes), ()))])
+    chosen = int(torch.randint(0, len(rows), ()))
+    return int(rows[chosen]), int(columns[chosen])
 
 
 def train_segmenter(context: Context) -> None:
@@ -76,12 +104,13 @@ def train_segmenter(context: Context) -> None:
     config, records, work = context.config.segmenter, context.training_images, context.work
     done, model = _last_round(context)
     rounds = given(config.rounds)
+    of_a_round = replace(config, epochs=ceil(config.epochs / rounds), min_steps=ceil(config.min_steps / rounds))
     for number in range(done, rounds):
         masks = work.first_masks if number == 0 else work.relabelled
         if number:
             _relabel(context, model, number)
         samples = SegmenterSamples(records, masks, config, model.mean, model.std)
-        context.fit("segmenter", model, samples, _loss, config)
+        context.fit("segmenter", model, samples, partial(_loss, config.dice), of_a_round)
         if number + 1 < rounds:
             _finish_round(context, model, number + 1)
     context.finish_training("segmenter", model)
@@ -146,7 +175,10 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     encoder = config.segmenter.encoder or config.network
     fits_smp = encoder == "lite" or not is_backbone(encoder)
     architecture = config.segmenter.architecture or ("DeepLabV3Plus" if fits_smp else LARGEFOV)
-    return Segmenter(architecture, encoder, classes, config.taps if encoder == config.network else None)
+    model = Segmenter(architecture, encoder, classes, config.taps if encoder == config.network else None)
+    if config.segmenter.long_side is not None:
+        model.settings[LONG_SIDE] = config.segmenter.long_side
+    return model
 
 
 def check_segmenter(config: PipelineConfig, classes: Sequence[str]) -> None:
@@ -174,7 +206,9 @@ def _start(model: Segmenter, context: Context) -> None:
         start_from_hub(model)
 
 
-def _loss(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+def _loss(dice: float, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     images, labels = batch
-    total = F.cross_entropy(model(images), labels, ignore_index=IGNORE, reduction="sum")
-    return total / mean_count((labels != IGNORE).sum())
+    logits = model(images)
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    loss = total / mean_count((labels != IGNORE).sum())
+    return loss + dice * dice_loss(logits, labels, mean_count) if dice else loss

@@ -87,12 +87,20 @@ _SCALED = """
 g (uint8[1, 3, h, w] reduced) => (uint8[1, 3, H, W] N_image) {
     N_scale = Constant <value = double[1] {SCALE}> ()
     N_from = Cast <to = 11> (small)
-    N_exact = Mul (N_from, N_scale)
+FIT    N_exact = Mul (N_from, N_factor)
     N_rounded = Round (N_exact)
     N_whole = Cast <to = 7> (N_rounded)
     N_size = Max (N_whole, one)
     N_image = Resize <PILLOW> (reduced, , , N_size)
 }
+"""
+
+_OWN_SIZE = "    N_factor = Identity (N_scale)\n"
+
+_LEARNT_SIZE = """    N_long_side = Constant <value = double[1] {LONG_SIDE}> ()
+    N_longest = ReduceMax <keepdims = 1> (N_from)
+    N_fit = Div (N_long_side, N_longest)
+    N_factor = Mul (N_scale, N_fit)
 """
 
 _UNSCALED = """
@@ -202,12 +210,20 @@ def onnx_model(model: Segmenter, config: PredictConfig) -> Any:
 
 def _view(name: str, scale: float, model: Segmenter, network: _Network) -> list[Any]:
     """Return the nodes that turn ``reduced`` into the probabilities of one scale."""
-    first = _parsed(_UNSCALED, N=name) if scale == 1 else _parsed(_SCALED, N=name, SCALE=repr(float(scale)))
+    first = _resized(name, scale, model.long_side)
     padded = _parsed(_VIEW, N=name, MULTIPLE=model.multiple, SMALLEST=model.smallest)
     weights = {weight.name for weight in network.weights}
     names = {"x": f"{name}_padded", "logits": f"{name}_logits"}
     middle = [_renamed(node, f"{name}_", weights, names) for node in network.nodes]
     return [*first, *padded, *middle, *_parsed(_PROBABILITIES, N=name)]
+
+
+def _resized(name: str, scale: float, long_side: int | None) -> list[Any]:
+    """Return the nodes that bring ``reduced`` to the size of one scale."""
+    if scale == 1 and long_side is None:
+        return _parsed(_UNSCALED, N=name)
+    fit = _OWN_SIZE if long_side is None else _LEARNT_SIZE.replace("LONG_SIDE", repr(float(long_side)))
+    return _parsed(_SCALED.replace("FIT", fit), N=name, SCALE=repr(float(scale)))
 
 
 def _mean(names: list[str], count: float) -> list[Any]:
