@@ -26,8 +26,8 @@ def test_good_files_are_read(known):
     [
         *("images", "masks", "tags.csv", "splits", "tags.json", "annotations", "VOC lists", "configs", "arrays"),
         *("weights", "tables", "JSON tables", "tags.xlsx", "sheet1", "sharedStrings", "workbook", "collection.json"),
-        *("weights", "COCO", "CVAT", "YOLO", "YOLO labels", "Hugging Face", "labelmap.txt"),
-        *("DICOM", "HEIC"),
+        *("COCO", "CVAT", "YOLO", "YOLO labels", "Hugging Face", "labelmap.txt"),
+        *("DICOM", "HEIC", "maps.npy", "maps.npz"),
     ],
 )
 def test_damaged_files_are_read_or_refused(name, known):

@@ -27,6 +27,7 @@ from openpyxl import Workbook
 
 from affinitynet.config.config_file import read_config, read_yaml, to_dict
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.activation_maps import Notes, read_score_maps
 from affinitynet.data.collection import open_collection
 from affinitynet.data.facts import (
     Cases,
@@ -47,6 +48,7 @@ from affinitynet.errors import InputError, LeftOut, Remark
 from affinitynet.files import load_arrays, save_arrays
 from affinitynet.models.weights.files import read_weight_file
 from affinitynet.work.folder import WorkFolder, save_left_out
+from tests.data.test_activation_maps import CLASSES, FORMS, SIZE
 from tests.models.test_weight_files import KINDS, small_file
 from tests.support import annotated
 from tests.support.bad_files import good_folder, picture
@@ -129,6 +131,14 @@ def arrays() -> list[bytes]:
 def weights() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         return [small_file(Path(folder), kind).read_bytes() for kind in KINDS]
+
+
+def maps_of_others(suffix: str) -> list[bytes]:
+    return [content for ending, content in FORMS.values() if ending == suffix]
+
+
+def activation_maps(path: Path) -> object:
+    return read_score_maps(path, (1, 3), CLASSES, SIZE, Notes())
 
 
 def annotations() -> list[bytes]:
@@ -319,6 +329,8 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),
         Reader("collection.json", of(work.collection_file), work.collection_file, described),
         Reader("weights", weights(), folder / "weights.bin", read_weight_file),
+        Reader("maps.npy", maps_of_others(".npy"), folder / "m.npy", activation_maps),
+        Reader("maps.npz", maps_of_others(".npz"), folder / "m.npz", activation_maps),
     ]
     for name, write in annotated.WRITERS.items():
         root = folder / name
