@@ -254,6 +254,18 @@ def test_names_that_are_probably_no_classes_are_warned_of(tmp_path):
     assert "each of its words is a tag too" in remarks
 
 
+def test_blanks_separate_classes_that_are_listed(tmp_path):
+    """Without the list nobody can tell "cat dog" from "polar bear"."""
+    root = folder(tmp_path, "file,tags\na.png,Cat dog\nb.png,polar bear\nc.png,\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\npolar bear\nbear\n")
+    tags, remarks = understood(root)
+    assert tags == {"a": ("cat", "dog"), "b": ("polar bear",), "c": ()}
+    assert "tags divided at blanks" in remarks
+    (tmp_path / "tags.csv").write_text("file,tags\na.png,cat\nb.png,cta\nc.png,\n")
+    with pytest.raises(InputError, match=r"'cta' is not in .*classes.txt; add it .*\(did you mean 'cat'\?\)"):
+        open_collection(tmp_path)
+
+
 def test_a_list_of_classes_may_begin_with_the_background(tmp_path):
     folder(tmp_path, LONG)
     (tmp_path / "classes.txt").write_text("background\ndog\ncat\n")

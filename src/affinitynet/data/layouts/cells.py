@@ -86,7 +86,8 @@ def separated(cells: list[list[str]], known: Iterable[str], problems: Problems) 
     """Decide of every tag with a comma, a slash ... in it whether it is one tag or several, and say so.
 
     A comma separates if that leaves nothing but tags that also stand alone or in other company. A slash, & or +
-    separates only between tags that all stand alone. Otherwise the tag is kept, with a warning.
+    separates only between tags that all stand alone, a blank only between classes that are certain, in a tag that is
+    none of them. Otherwise the tag is kept, with a warning.
 
     Args:
         cells: the tags of each cell.
@@ -98,6 +99,8 @@ def separated(cells: list[list[str]], known: Iterable[str], problems: Problems) 
     Example:
         >>> separated([["cat, dog"], ["cat"], ["dog"], ["bed, double"]], (), Problems())
         {'cat, dog': ['cat', 'dog']}
+        >>> separated([["cat dog"], ["polar bear"]], ["cat", "dog", "polar bear", "bear"], Problems())
+        {'cat dog': ['cat', 'dog']}
     """
     written = dict.fromkeys(tag for cell in cells for tag in cell)
     certain = {fold(name) for name in known}
@@ -127,7 +130,12 @@ def separated(cells: list[list[str]], known: Iterable[str], problems: Problems) 
                 found[tag] = parts
                 rule = f"tags divided at {pattern.pattern.strip(chr(92))}, because their parts are tags too"
                 problems.taken(rule, f"{tag!r} is {_said(parts)}")
-    _warn_of_blanks(written, certain, problems)
+    for tag in [tag for tag in written if " " in tag and tag not in found and fold(tag) not in certain]:
+        if all(word in certain for word in fold(tag).split(" ")):
+            found[tag] = tag.split(" ")
+            rule = "tags divided at blanks, because their words are in classes.txt and they are not"
+            problems.taken(rule, f"{tag!r} is {_said(found[tag])}")
+    _warn_of_blanks([tag for tag in written if tag not in found], certain, problems)
     return found
 
 

@@ -13,7 +13,7 @@ from affinitynet.data.layouts.names import FileNames, Name, artifact_names
 from affinitynet.data.layouts.tables import TableFile, chosen_tables, find_tables
 from affinitynet.data.layouts.tags import BACKGROUND_NAMES, Entries, Entry, read_entries
 from affinitynet.data.layouts.text import fold, read_text_lines
-from affinitynet.errors import InputError, Problems
+from affinitynet.errors import InputError, Problems, did_you_mean
 from affinitynet.records import MAX_CLASSES, TaggedImage
 
 FORM = "a folder with a table of tags (tags.csv, tags.xlsx, tags.json, labels.csv, metadata.csv ...)"
@@ -158,7 +158,10 @@ def _class_order(
         raise InputError(f"{path}: no image has any tag; tag some of them")
     classes = known or columns or tuple(sorted(tagged))
     if missing := sorted(tagged - set(classes)):
-        raise InputError(f"{path}: tag {missing[0]!r} is not in {listing}; add it there or fix the tag")
+        raise InputError(
+            f"{path}: tag {missing[0]!r} is not in {listing}; add it there or fix the tag "
+            f"{did_you_mean(missing[0], classes)}"
+        )
     if len(classes) > MAX_CLASSES:
         raise InputError(f"{path}: {len(classes)} classes; an 8-bit mask has room for {MAX_CLASSES}; use fewer")
     return classes
