@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from affinitynet.cli import main
+from affinitynet.config.adaptation import Decision
+from affinitynet.files import write_text
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.report.charts import loss_chart
+from affinitynet.work.folder import WorkFolder
+from affinitynet.work.learnt import ClassLearnt, Learnt, write_learnt
 from tests.support.worlds import QUICK, copied, plain_folder
 
 ODD = '</script><img src=x onerror="alert(1)">'
@@ -51,6 +55,18 @@ def test_without_masks_it_sorts_by_doubt_and_odd_names_stay_text(tmp_path):
     found = cards(text)
     assert ODD in [tag for card in found["images"] for tag in card["tags"]]
     assert all(card["iou"] is None for card in found["images"])
+
+
+def test_it_says_what_was_decided_and_what_would_help(finished, tmp_path):
+    work = WorkFolder(copied(finished, tmp_path / "work"))
+    work.decide([Decision("masks.source", "crf", f"pieces of 9 pixels {ODD}", "train-classifier")])
+    write_learnt(work.classifier_file, Learnt((ClassLearnt(ODD, 90, 10, precision=0.3, chance=0.2),), "local"))
+    write_text(work.advice_file, f"tag more of it {ODD}\n")
+    assert main(["report", "--work", str(work.root), "--workers", "1"]) == 0
+    text = (work.root / "report.html").read_text(encoding="utf-8")
+    assert ODD not in text
+    for said in ("masks.source = crf: pieces of 9 pixels", "not learnt (average precision 0.30", "tag more of it"):
+        assert said in text
 
 
 def test_the_page_of_a_folder_of_an_earlier_version(finished, tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from affinitynet.config.adaptation import given
+from affinitynet.config.adaptation import given, lines_of
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import Summary, summarise
 from affinitynet.files import write_text
@@ -20,6 +20,7 @@ from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
+from affinitynet.work.learnt import read_learnt
 from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics, truth_remark
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
         understood=_understood(folder),
+        said=_said(folder),
         left_out=folder.left_out(),
         stages=stages,
         charts=_charts(folder),
@@ -89,6 +91,17 @@ def _understood(folder: WorkFolder) -> Summary | None:
     """Return what was understood of the collection; earlier versions did not keep that."""
     facts = read_facts(folder.collection_file)
     return None if facts is None else summarise(facts)
+
+
+def _said(folder: WorkFolder) -> list[tuple[str, str, list[str]]]:
+    """Return (anchor, heading, lines) of what the run has found out of the collection, as it was said at the time."""
+    learnt = read_learnt(folder.classifier_file)
+    advice = folder.advice_file.read_text(encoding="utf-8").splitlines() if folder.advice_file.exists() else []
+    return [
+        ("help", "What would help most?", advice),
+        ("learnt", "Was each class learnt from the tags?", learnt.lines() if learnt else []),
+        ("plan", "What was decided for this collection, and why?", lines_of(folder.plan())),
+    ]
 
 
 def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
