@@ -114,6 +114,21 @@ def test_the_network_makes_the_masks_anew_and_the_first_ones_stay(tmp_path):
     assert not (work / "segmenter.round.safetensors").exists()
 
 
+def test_a_network_that_does_not_find_a_class_does_not_make_its_masks(tmp_path, monkeypatch):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    monkeypatch.setattr(train_segmenter, "not_found", lambda context, model: ["dots"])
+    run_pipeline(data, work, ROUNDS, workers=1)
+    images = {path.stem: path for path in (data / "images").iterdir()}
+    predictor, changed = MaskPredictor.from_work(work), 0
+    for name, tags in tags_of(data).items():
+        first, mask = (read_label_image(work / kind / f"{name}.png") for kind in ("first_masks", "masks"))
+        assert "dots" not in tags or (first == mask).all()
+        changed += (first != mask).any()
+        assert (predictor.predict(predictor.read(images[name]), tags).mask == mask).mean() > 0.999
+    assert changed
+    assert "keep the masks that the network learnt from, since it does not find dots" in (work / "log.txt").read_text()
+
+
 def test_masks_that_are_decided_anew_are_not_those_of_a_network_that_learnt_from_others(tmp_path):
     data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
     run_pipeline(data, work, ROUNDS, workers=1)

@@ -118,7 +118,7 @@ class MaskPredictor:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         numbers = sorted({self._class_number(tag) for tag in tags})
         small = reduced(image, self.config.longest_side)
-        if self.segmenter is not None:
+        if self.segmenter is not None and self.segmenter.model.finds(numbers):
             crf = seed_crf(self.config) if self.config.masks.refine_crf else None
             scores = self.segmenter.tagged_scores(small, numbers, crf)
             cams = ScoreMaps(tuple(numbers), scores[1:])

@@ -40,6 +40,9 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 LONG_SIDE = "long_side"
 """Name of the setting that says at which size images were learnt from."""
 
+NOT_FOUND = "not_found"
+"""Name of the setting that lists the classes that it finds in few of the training images tagged with them."""
+
 BUILT_FROM = ("architecture", "encoder", "classes", "taps")
 """Settings that a network is built from; others say how it came about."""
 
@@ -87,6 +90,17 @@ class Segmenter(nn.Module):
     def long_side(self) -> int | None:
         """Pixels of the long side that images are to be labelled at; ``None``: at their own size."""
         return self.settings.get(LONG_SIDE)
+
+    def finds(self, tags: Sequence[int]) -> bool:
+        """Return whether it finds all of these classes, 0-based numbers, as far as the training images told.
+
+        Example:
+            >>> model = Segmenter("LargeFOV", "lite", ["cat", "dog"])
+            >>> model.settings["not_found"] = ["dog"]
+            >>> model.finds([0]), model.finds([0, 1])
+            (True, False)
+        """
+        return not {self.classes[tag] for tag in tags} & set(self.settings.get(NOT_FOUND, ()))
 
     @property
     def encoder(self) -> nn.Module:

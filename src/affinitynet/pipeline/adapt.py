@@ -38,39 +38,23 @@ def decisions(learnt: Learnt) -> list[Decision]:
         seeds.low_alpha = 1, seeds.high_alpha = 4, masks.alpha = 6, evaluate.cam_threshold = 0.5: maps of probabilities
         seeds.crf_scale = 0.167: its kernels follow pieces of 36 pixels, the median over the classes
         masks.source = crf: pieces of 36 pixels are too small for the walk's grid
-        segmenter.rounds = 1, masks.refine = False: pieces of 36 pixels are too small for the network to sharpen
+        segmenter.rounds = 1: pieces of 36 pixels are too small for the network to sharpen
+        masks.refine = True: the segmentation network, told the tags, has learnt from all images
         segmenter.long_side = 857: pieces of 7.0 % of the long side have 60 pixels then
     """
     if learnt.maps != LOCAL:
         return []
     size = _median([found.size for found in learnt.classes], USUAL)
     scale = min(max(size / USUAL, FINEST), 1.0)
-    found = [
-        *PROBABILITIES,
-        Decision(
-            "seeds.crf_scale",
-            scale,
-            f"its kernels follow pieces of {size:.0f} pixels, the median over the classes",
-            STAGE,
-        ),
+    source, rounds, fit = ("walk", 2, "large enough") if size >= WALKED else ("crf", 1, "too small")
+    pieces = f"pieces of {size:.0f} pixels"
+    decided = [
+        ("seeds.crf_scale", scale, f"its kernels follow {pieces}, the median over the classes"),
+        ("masks.source", source, f"{pieces} are {fit} for the walk's grid"),
+        ("segmenter.rounds", rounds, f"{pieces} are {fit} for the network to sharpen"),
+        ("masks.refine", True, "the segmentation network, told the tags, has learnt from all images"),
     ]
-    small = f"pieces of {size:.0f} pixels are too small"
-    large = f"pieces of {size:.0f} pixels are large enough"
-    if size < WALKED:
-        return [
-            *found,
-            Decision("masks.source", "crf", f"{small} for the walk's grid", STAGE),
-            Decision("segmenter.rounds", 1, f"{small} for the network to sharpen", STAGE),
-            Decision("masks.refine", False, f"{small} for the network to sharpen", STAGE),
-            _long_side(learnt),
-        ]
-    return [
-        *found,
-        Decision("masks.source", "walk", f"{large} for the walk's grid", STAGE),
-        Decision("segmenter.rounds", 2, f"{large} for the network to sharpen", STAGE),
-        Decision("masks.refine", True, f"{large} for the network to sharpen", STAGE),
-        _long_side(learnt),
-    ]
+    return [*PROBABILITIES, *(Decision(*decision, STAGE) for decision in decided), _long_side(learnt)]
 
 
 def _long_side(learnt: Learnt) -> Decision:

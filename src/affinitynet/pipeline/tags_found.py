@@ -18,8 +18,8 @@ ENOUGH = 0.5
 """Share of the images with a tag in which the class has to be found for nothing to be said."""
 
 
-def say_what_is_not_found(context: Context, model: Segmenter) -> None:
-    """Say of which classes the network finds no pixel in most of the training images tagged with them."""
+def not_found(context: Context, model: Segmenter) -> list[str]:
+    """Return, and say, of which classes the network finds no pixel in most of the training images tagged with them."""
     looked_at = some_of_each_class(context.training_images, OF_A_CLASS, IN_ALL, context.config.seed)
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device, context.config.crf)
     tagged, found = np.zeros(len(model.classes), int), np.zeros(len(model.classes), int)
@@ -33,9 +33,12 @@ def say_what_is_not_found(context: Context, model: Segmenter) -> None:
         for number in record.tags:
             tagged[number] += 1
             found[number] += number + 1 in present[record.name]
+    missed = []
     for name, count, seen in zip(model.classes, tagged.tolist(), found.tolist(), strict=True):
         if count and seen < ENOUGH * count:
+            missed.append(name)
             context.runtime.progress.say(
                 f"train-segmenter: without the tags the network finds {name} in {seen} of {count} images that have it: "
                 "do not rely on `predict` for it; the masks of tagged images are another matter"
             )
+    return missed

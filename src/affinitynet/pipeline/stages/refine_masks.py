@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from affinitynet.inference.untagged import SegmentationPredictor
-from affinitynet.models.segmenter import Segmenter
+from affinitynet.models.segmenter import NOT_FOUND, Segmenter
 from affinitynet.pipeline import kept_tags
 from affinitynet.pipeline.context import Context, label_images
 from affinitynet.pipeline.relabel import relabel
@@ -15,6 +15,8 @@ from affinitynet.records import TaggedImage
 def refine_masks(context: Context) -> None:
     """Write the mask of every target image anew; ``first_masks`` keeps the one before.
 
+    An image tagged with a class that the network does not find keeps its first mask.
+
     Writes ``added_refined.csv``: the tagged classes of which such a mask had no pixel.
     """
     if not context.config.masks.refine:
@@ -23,12 +25,24 @@ def refine_masks(context: Context) -> None:
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device, context.config.crf)
 
+    table, before = context.work.added_refined_file, kept_tags.noted(context.work.added_file)
+
     def make(record: TaggedImage) -> np.ndarray:
-        mask = relabel(context, predictor, record, context.work.added_refined_file)
+        if model.finds(record.tags):
+            mask = relabel(context, predictor, record, table)
+        else:
+            mask = context.work.first_masks.load(record.name)
+            kept_tags.note(before.get(record.name, ()), table)
         context.work.masks.save(record.name, mask)
         return mask
 
     label_images(context, context.work.refined, "refine-masks", make)
     context.runtime.processes.wait()
     if context.runtime.processes.first:
-        kept_tags.report(context, "refine-masks", context.work.added_refined_file)
+        same = sum(not model.finds(record.tags) for record in context.target_images)
+        if same:
+            context.runtime.progress.say(
+                f"refine-masks: {same} of {len(context.target_images)} images keep the masks that the network learnt "
+                f"from, since it does not find {' and '.join(model.settings[NOT_FOUND])}"
+            )
+        kept_tags.report(context, "refine-masks", table)

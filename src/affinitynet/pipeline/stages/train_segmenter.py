@@ -30,11 +30,11 @@ from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import load_classifier
-from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, Segmenter, start_from, start_from_hub
+from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, NOT_FOUND, Segmenter, start_from, start_from_hub
 from affinitynet.ops.dice import dice_loss
 from affinitynet.pipeline.context import Context, label_images, start_backbone
 from affinitynet.pipeline.relabel import relabel
-from affinitynet.pipeline.tags_found import say_what_is_not_found
+from affinitynet.pipeline.tags_found import not_found
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
@@ -113,9 +113,10 @@ def train_segmenter(context: Context) -> None:
         context.fit("segmenter", model, samples, partial(_loss, config.dice), of_a_round)
         if number + 1 < rounds:
             _finish_round(context, model, number + 1)
+    if context.runtime.processes.first:
+        model.settings[NOT_FOUND] = not_found(context, model)
     context.finish_training("segmenter", model)
     if context.runtime.processes.first:
-        say_what_is_not_found(context, model)
         _round_file(context).unlink(missing_ok=True)
 
 
