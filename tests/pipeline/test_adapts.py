@@ -1,6 +1,7 @@
 """Local maps, the plan that follows from them, and the rounds of the segmentation network, on a drawn world."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -127,6 +128,23 @@ def test_a_network_that_does_not_find_a_class_does_not_make_its_masks(tmp_path, 
         assert (predictor.predict(predictor.read(images[name]), tags).mask == mask).mean() > 0.999
     assert changed
     assert "keep the masks that the network learnt from, since it does not find dots" in (work / "log.txt").read_text()
+
+
+def test_stages_that_are_left_out_lack_nothing(tmp_path):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    config = replace(QUICK, masks=replace(QUICK.masks, source="crf", refine=False))
+    run_pipeline(data, work, config, workers=1)
+    assert not (work / "affinity.safetensors").exists()
+    assert not any((work / "walks").glob("*"))
+    run_pipeline(data, work, config, stages=("random-walk", "make-masks", "refine-masks"), workers=1)
+    log = (work / "log.txt").read_text()
+    for stage, reason in (
+        ("train-affinity", "source is crf"),
+        ("random-walk", "source is crf"),
+        ("refine", "is false"),
+    ):
+        assert re.search(f"{stage}.*: left out, since masks.*{reason}", log)
+    assert "missing" not in log
 
 
 def test_masks_that_are_decided_anew_are_not_those_of_a_network_that_learnt_from_others(tmp_path):

@@ -114,14 +114,6 @@ def label_images(
     )
 
 
-def walks(context: Context, stage: str) -> bool:
-    """Return whether the random walk is part of the plan; where it is not, say that ``stage`` is left out."""
-    source = context.config.masks.source
-    if source != "walk":
-        context.runtime.progress.say(f"{stage}: left out, since masks.source is {source}")
-    return source == "walk"
-
-
 def start_backbone(context: Context) -> Backbone:
     """Return the backbone that training starts from, and say what a weight file gave it."""
     config = context.config

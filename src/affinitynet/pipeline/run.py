@@ -25,7 +25,7 @@ from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
-from affinitynet.pipeline.table import Stage, stages_of
+from affinitynet.pipeline.table import Stage, stages_of, why_left_out
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
 from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
@@ -190,7 +190,7 @@ def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: 
         if dropped := [stage.name for stage in todo.forget if stage.name not in todo.actions]:
             context.runtime.progress.say(
                 f"{', '.join(dropped)}: dropped, since what went into it has changed; `affinitynet run --force` makes "
-                "it anew"
+                "them anew"
             )
         began_with = stored_versions(work.config_file) if work.config_file.exists() else None
         plan = stored_plan(work.config_file) if work.config_file.exists() else []
@@ -229,21 +229,22 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
     A finished stage that is asked for by its name makes what is missing of its files: ``run`` does not, because maps
     and walks may be deleted once the masks are made.
     """
+    context = context.adapted
     work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
-    known = work.records().get(stage.name)
+    known, left_out = work.records().get(stage.name), why_left_out(stage.name, context.config)
     done = known is not None and known.finished
-    lacking = work.lacking(stage.outputs, [r.name for r in context.target_images]) if done and by_name else 0
+    countable = done and by_name and not left_out
+    lacking = work.lacking(stage.outputs, [r.name for r in context.target_images]) if countable else 0
     if processes.first and (lacking or not done):
         work.sweep((*stage.outputs, "losses"))
     processes.wait()  # until all know whether there is something to do
-    context = context.adapted
     if done and not lacking:
         progress.say(f"{stage.name}: done before")
         return False
     if lacking:
         progress.say(f"{stage.name}: {lacking} of its files are missing and recomputed")
     if not processes.first:
-        if stage.shared:
+        if stage.shared and not left_out:
             stage.run(context)
         processes.wait()
         return True
@@ -252,7 +253,10 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
     work.record(stage.name, before)
     start, finished = time.monotonic(), False
     try:
-        stage.run(context)
+        if left_out:
+            progress.say(f"{stage.name}: left out, since {left_out}")
+        else:
+            stage.run(context)
         processes.wait()
         finished = True
     finally:

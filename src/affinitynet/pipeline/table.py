@@ -184,6 +184,23 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     return tuple(replace(stage, needs=needs(stage)) for stage in STAGES)
 
 
+def why_left_out(stage: str, config: PipelineConfig) -> str | None:
+    """Return why a stage has nothing to do under settings in which none is left open; ``None`` if it has.
+
+    Example:
+        >>> from affinitynet.config.adaptation import adapted
+        >>> from affinitynet.config.settings import MaskConfig, PipelineConfig
+        >>> why_left_out("random-walk", adapted(PipelineConfig(masks=MaskConfig(source="crf"))))
+        'masks.source is crf'
+    """
+    source = config.masks.source
+    if stage in ("train-affinity", "random-walk") and source != "walk":
+        return f"masks.source is {source}"
+    if stage == "refine-masks" and not config.masks.refine:
+        return "masks.refine is false"
+    return None
+
+
 def commands() -> dict[str, tuple[Stage, ...]]:
     """Return the commands that run stages, each with its stages; ``run`` runs them all.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
-from affinitynet.pipeline.context import Context, label_images, walks
+from affinitynet.pipeline.context import Context, label_images
 from affinitynet.records import TaggedImage, Walk
 
 
 def random_walk(context: Context) -> None:
     """Write the walked scores of every target image, for each background strength of ``walk.alphas``."""
-    if not walks(context, "random-walk"):
-        return
     net = AffinityNet.load(context.work.weights("affinity"))
     predictor = MaskPredictor(None, net, context.config, context.runtime.device)
 

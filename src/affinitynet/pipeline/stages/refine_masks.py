@@ -19,9 +19,6 @@ def refine_masks(context: Context) -> None:
 
     Writes ``added_refined.csv``: the tagged classes of which such a mask had no pixel.
     """
-    if not context.config.masks.refine:
-        context.runtime.progress.note("refine-masks: left out, since masks.refine is false")
-        return
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device, context.config.crf)
 

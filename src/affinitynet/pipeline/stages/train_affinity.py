@@ -17,7 +17,7 @@ from affinitynet.errors import InputError
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import load_classifier
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_affinity, pair_labels
-from affinitynet.pipeline.context import Context, start_backbone, walks
+from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
@@ -66,8 +66,6 @@ class AffinitySamples:
 def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
-    if not walks(context, "train-affinity"):
-        return
     model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
     context.finish_training("affinity", model)
 
