@@ -17,12 +17,15 @@ from affinitynet.inference.tagged import see_places
 from affinitynet.models.local_classifier import STRIDE, LocalClassifier, seen_size
 from affinitynet.pipeline.context import Context, start_backbone
 from affinitynet.records import TaggedImage
-from affinitynet.training.holdout import hold_out, some_of_each_class
+from affinitynet.training.holdout import MOST, hold_out, some_of_each_class
 from affinitynet.training.places import STEPS, Places, train_places
 from affinitynet.work.learnt import ClassLearnt, classes_learnt
 
 MEMORY = 1.5 * 2**30
 """Bytes of features that are held at most; of a larger collection, an even draw of its classes is learnt from."""
+
+WAYS = 3
+"""Ways to hold images out, which are judged together, where fewer than :data:`MOST` images are held out."""
 
 COARSER = 2
 """Places that are averaged to one, along each side: as good to learn from, and a quarter of the memory and time."""
@@ -55,16 +58,27 @@ def learn_places(context: Context) -> tuple[LocalClassifier, tuple[ClassLearnt, 
     config, classes = context.config, context.collection.classes
     model = LocalClassifier(start_backbone(context), classes).to(context.runtime.device).eval()
     records = _drawn(context, len(model.mean))
-    held = hold_out(records, config.classifier.hold_out, config.seed)
     places = _see(context, model, records)
-    training, held_out = places.only(~held), places.only(held) if held.any() else places
+    parts = _parts(places, records, config.classifier.hold_out, config.seed)
+    training, held_out = parts[0]
     samples = _samples(context, model, records)
     model.cpu()  # its head is small, and its features have been computed
-    with context.runtime.progress.bar(LABEL, STEPS) as advance:
-        precision = train_places(model, training, held_out, config.seed, lambda: _contrast(model, samples), advance)
+    with context.runtime.progress.bar(LABEL, STEPS * len(parts)) as advance:
+        precision = train_places(model, parts, config.seed, lambda: _contrast(model, samples), advance)
     counts = [int(found) for found in training.tags.sum(0)], [int(found) for found in held_out.tags.sum(0)]
     learnt = classes_learnt(classes, *counts, len(held_out.features), precision.tolist())
     return model, _with_sizes(model, samples, learnt)
+
+
+def _parts(places: Places, records: Sequence[TaggedImage], share: float, seed: int) -> list[tuple[Places, Places]]:
+    """Return what is learnt from and what is held out; in more than one way where that are few images."""
+    found = []
+    for number in range(WAYS):
+        held = hold_out(records, share, seed + number)
+        found.append((places.only(~held), places.only(held) if held.any() else places))
+        if not held.any() or held.sum() >= MOST:
+            break
+    return found
 
 
 def look_at_places(context: Context, model: LocalClassifier) -> tuple[ClassLearnt, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ CONTRAST = 0.4
 """Weight of the contrast at the outlines beside that of the held-out tags, both as logarithms; 0.13 to 0.75 chose
 the best maps of the three collections it was measured on."""
 
+ALIKE = 0.03
+"""Difference of that sum which tells nothing: on photographs of animals all of them are within it, by chance."""
+
 LEAST = 1e-3  # loss, so that none is infinitely better than another
 
 EVERY = 7
@@ -66,50 +69,85 @@ class Places:
         return Places([self.features[number] for number in numbers], self.tags[numbers])
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """All starts, trained on one part of the images and judged on the rest.
+
+    Args:
+        weight, bias: float32 [sharpness, start, C, D] and [sharpness, start, C].
+        losses: of the judged images, float32 [sharpness, start, C].
+        quality: of each sharpness.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    losses: Tensor
+    quality: tuple[float, ...]
+
+
 def train_places(
     model: LocalClassifier,
-    training: Places,
-    held_out: Places,
+    parts: Sequence[tuple[Places, Places]],
     seed: int,
     contrast: Callable[[], float] = lambda: 1.0,
     advance: Callable[[str], None] = lambda _: None,
 ) -> np.ndarray:
-    """Train the head of a local classifier in place.
+    """Train the head of a local classifier in place, on the first part.
 
     Of each class the starts that are nearly as good as the best on the held-out images are averaged. The sharpness is
     chosen by the loss of the best starts there, mean over the classes, and by how well the outlines of what is seen
-    follow the image: tags alone say little of how much of an object is seen.
+    follow the image, mean over the parts: tags alone say little of how much of an object is seen. Of those that are
+    about as good it is the softest, which sees the most of an object.
 
     Args:
         model: whose features they are.
-        training: images to learn from.
-        held_out: images whose tags choose between the starts.
+        parts: images to learn from, and held-out images whose tags choose between the starts; more than one way to
+            part them makes the choice of the sharpness surer.
         seed: of the starts.
         contrast: of the model as it is by then, above 0.
-        advance: called after each of the :data:`STEPS` steps.
+        advance: called after each of the :data:`STEPS` steps of each part.
 
     Returns:
-        float [C], the average precision of the held-out tags; NaN for a class that none of them has.
+        float [C], the average precision of the first part's held-out tags; NaN for a class that none of them has.
     """
+    trained = [
+        _trained(model, training, held_out, seed + number, contrast, advance)
+        for number, (training, held_out) in reversed(list(enumerate(parts)))
+    ]
+    quality = np.mean([found.quality for found in trained], 0)
+    first, held_out = trained[-1], parts[0][1]
+    _set_head(model, int(np.flatnonzero(quality >= quality.max() - ALIKE)[0]), first)
+    with torch.inference_mode():
+        logits = torch.cat([model.image_logits(features[None]) for features in held_out.features])
+    return average_precision(logits.numpy(), held_out.tags.numpy() > 0)
+
+
+def _trained(
+    model: LocalClassifier,
+    training: Places,
+    held_out: Places,
+    seed: int,
+    contrast: Callable[[], float],
+    advance: Callable[[str], None],
+) -> _Trained:
+    """Train all starts, and judge each sharpness; the model is left with the last one's head."""
     model.mean, model.deviation = _statistics(training.features)
     weight, bias = _train(model, training, seed, advance)
     losses, known = _losses(model, weight, bias, held_out), held_out.tags.any(0)
     if not known.all():  # a class that no held-out image has is judged by what was learnt from
         losses[..., ~known] = _losses(model, weight, bias, training)[..., ~known]
     judges = known if known.any() else training.tags.any(0)
-    quality = []
+    found, quality = _Trained(weight, bias, losses, ()), []
     for row, lost in enumerate(losses[..., judges].min(1).values.mean(1).tolist()):
-        _set_head(model, row, losses, weight, bias)
+        _set_head(model, row, found)
         quality.append(CONTRAST * math.log(contrast()) - math.log(lost + LEAST))
-    _set_head(model, int(np.argmax(quality)), losses, weight, bias)
-    with torch.inference_mode():
-        logits = torch.cat([model.image_logits(features[None]) for features in held_out.features])
-    return average_precision(logits.numpy(), held_out.tags.numpy() > 0)
+    return replace(found, quality=tuple(quality))
 
 
 @torch.no_grad()
-def _set_head(model: LocalClassifier, row: int, losses: Tensor, weight: Tensor, bias: Tensor) -> None:
+def _set_head(model: LocalClassifier, row: int, trained: _Trained) -> None:
     """Give a model the mean of the best starts of a sharpness, class by class."""
+    weight, bias, losses = trained.weight, trained.bias, trained.losses
     model.settings["sharpness"] = SHARPNESS[row]
     for number in range(len(model.classes)):
         found = losses[row, :, number]
