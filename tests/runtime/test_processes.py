@@ -26,7 +26,7 @@ def started_by_torchrun(count: int, *arguments: object) -> subprocess.CompletedP
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=900, check=False
     )
 
 
