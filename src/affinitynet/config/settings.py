@@ -268,7 +268,6 @@ class SegmenterConfig(TrainConfig):
     """Greatest random factor of a training image's long side."""
     labelled_crops: float = 0.5
     """Share of the crops that are laid around a pixel of a class, of each class of the image alike."""
-
     dice: float = 1.0
     """Weight of the Dice loss beside the cross-entropy; 0: the cross-entropy alone, the paper's."""
 
