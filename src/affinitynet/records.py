@@ -228,6 +228,43 @@ class Walk:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """The objects found in one image; no two share a pixel.
+
+    Args:
+        labels: int32 [H, W], 0 for none, the R objects from 1.
+        classes: R 0-based class numbers.
+        scores: R numbers in [0, 1], how sure each object is.
+
+    Raises:
+        ValueError: the parts do not fit each other.
+
+    Example:
+        >>> import numpy as np
+        >>> found = Instances(np.array([[1, 1, 0]], np.int32), (3,), (0.8,))
+        >>> found.mask(0).tolist()
+        [[True, True, False]]
+    """
+
+    labels: np.ndarray
+    classes: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.classes) == len(self.scores) >= self.labels.max(initial=0):
+            raise ValueError(
+                f"labels up to {self.labels.max(initial=0)}, {len(self.classes)} classes and {len(self.scores)} scores"
+            )
+        if not all(0 <= score <= 1 for score in self.scores):
+            raise ValueError(f"scores must be numbers in [0, 1], got {self.scores}")
+
+    def mask(self, number: int) -> np.ndarray:
+        """Return the pixels of an object, counted from 0, bool [H, W]."""
+        mask: np.ndarray = self.labels == number + 1
+        return mask
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The mask of an image and the scores it was decided from.
 

@@ -173,6 +173,38 @@ def affinity_loss(features: np.ndarray, labels: np.ndarray, radius: int, border:
     return means["background"] / 4 + means["foreground"] / 4 + means["negative"] / 2
 
 
+def path(source: tuple[int, int], target: tuple[int, int]) -> list[tuple[int, int]]:
+    """The pixels of the rectangle between two pixels that are nearer than 1 to the line through both."""
+    (y0, x0), (y1, x1) = source, target
+    length = float(np.hypot(y1 - y0, x1 - x0))
+    found = []
+    for y in range(min(y0, y1), max(y0, y1) + 1):
+        for x in range(min(x0, x1), max(x0, x1) + 1):
+            distance = abs((y1 - y0) * (x - x0) - (x1 - x0) * (y - y0)) / length
+            if distance < 1 - 1e-9:
+                found.append((y, x))
+    return found
+
+
+def boundary_affinity(boundaries: np.ndarray, source: tuple[int, int], target: tuple[int, int]) -> float:
+    """1 - the highest boundary of [H, W] between two pixels."""
+    return 1 - max(boundaries[point] for point in path(source, target))
+
+
+def displacement_loss(displacement: np.ndarray, labels: np.ndarray, radius: int, border: str) -> float:
+    """The loss of a batch of displacements [B, 2, H, W] with labels [B, H, W]."""
+    apart, moved = [], []
+    for field, label in zip(displacement, labels, strict=True):
+        for _, source, target in pairs(label.shape[0], label.shape[1], radius, border):
+            q = field[:, source[0], source[1]] - field[:, target[0], target[1]]
+            if label[source] == label[target] != 255:
+                if label[source]:
+                    apart.append(np.abs(q - np.subtract(target, source)).sum())
+                else:
+                    moved.append(np.abs(q).sum())
+    return sum(sum(terms) / (2 * len(terms) + 1e-5) for terms in (apart, moved)) / 2
+
+
 def dice_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """1 - Dice of logits [B, C + 1, H, W] and labels [B, H, W], the mean over the classes in each image's labels."""
     losses = []

@@ -99,7 +99,7 @@ def pair_affinity(features: Tensor, radius: int = 5, border: Border = "original"
     if features.dtype != torch.float64:
         features = features.float()
     # An infinitely distant target has affinity exp(-inf) = 0 and gradient 0.
-    channels_last = _padded(features, radius, border, float("inf")).permute(0, 2, 3, 1).contiguous()
+    channels_last = padded(features, radius, border, float("inf")).permute(0, 2, 3, 1).contiguous()
     affinity: Tensor = _PairAffinity.apply(channels_last, radius)
     return affinity
 
@@ -113,7 +113,7 @@ class _PairAffinity(torch.autograd.Function):
         size = source_grid(height, width, radius, "original")
         affinity = features.new_empty(batch, len(pair_offsets(radius)), *size)
         for image, grids in zip(features, affinity, strict=True):
-            for (source, target), grid in zip(_pairs(image, radius), grids, strict=True):
+            for (source, target), grid in zip(pair_views(image, radius), grids, strict=True):
                 grid.copy_((source - target).abs_().mean(-1))
         affinity.neg_().exp_()
         ctx.save_for_backward(features, affinity)
@@ -127,7 +127,7 @@ class _PairAffinity(torch.autograd.Function):
         slope = upstream * affinity / -features.shape[-1]
         gradient = torch.zeros_like(features)
         for image, image_gradient, slopes in zip(features, gradient, slope, strict=True):
-            pairs = zip(_pairs(image, ctx.radius), _pairs(image_gradient, ctx.radius), slopes, strict=True)
+            pairs = zip(pair_views(image, ctx.radius), pair_views(image_gradient, ctx.radius), slopes, strict=True)
             for (source, target), (source_gradient, target_gradient), grid in pairs:
                 step = (source - target).sign_().mul_(grid[..., None])
                 source_gradient += step
@@ -135,8 +135,14 @@ class _PairAffinity(torch.autograd.Function):
         return gradient, None
 
 
-def _pairs(image: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield, per offset, the views of [H, W, ...] at sources and at targets, by the original border rule."""
+def pair_views(image: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield, per offset, the views [h, w, ...] of [H, W, ...] at sources and at targets, by the original border rule.
+
+    Example:
+        >>> source, target = next(pair_views(torch.arange(8).reshape(2, 4), 2))
+        >>> source.tolist(), target.tolist()
+        ([[1, 2]], [[2, 3]])
+    """
     height, width = source_grid(image.shape[0], image.shape[1], radius, "original")
     left = radius - 1
     source = image[:height, left : left + width]
@@ -144,8 +150,16 @@ def _pairs(image: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield source, image[dy : dy + height, left + dx : left + dx + width]
 
 
-def _padded(maps: Tensor, radius: int, border: Border, fill: float) -> Tensor:
-    """Pad [..., H, W] so that the original rule, applied to the result, makes the pairs of ``border``."""
+def padded(maps: Tensor, radius: int, border: Border, fill: float) -> Tensor:
+    """Pad [..., H, W] so that the original rule, applied to the result, makes the pairs of ``border``.
+
+    Raises:
+        ValueError: an unknown border rule.
+
+    Example:
+        >>> padded(torch.zeros(4, 6), 5, "full", 1.0).shape
+        torch.Size([8, 14])
+    """
     if border == "original":
         return maps
     if border == "full":
@@ -208,14 +222,14 @@ def pair_labels(labels: Tensor, radius: int = 5, border: Border = "original") ->
     """
     if labels.ndim != 3 or labels.is_floating_point():
         raise ValueError(f"labels must be integer [B, H, W], got {labels.dtype} {list(labels.shape)}")
-    padded = _padded(labels, radius, border, IGNORE)
+    inside = padded(labels, radius, border, IGNORE)
     shape = (
         len(labels),
         len(pair_offsets(radius)),
         *source_grid(labels.shape[1], labels.shape[2], radius, border),
     )
     grids = [torch.empty(shape, dtype=torch.bool, device=labels.device) for _ in range(3)]
-    for p, (source, target) in enumerate(_pairs(padded.permute(1, 2, 0), radius)):
+    for p, (source, target) in enumerate(pair_views(inside.permute(1, 2, 0), radius)):
         known = (source != IGNORE) & (target != IGNORE)
         alike = known & (source == target)
         kinds = alike & (source == BACKGROUND), alike & (source != BACKGROUND), known & ~alike
