@@ -63,7 +63,7 @@ def test_the_papers_presets_take_the_papers_values(name):
     config = adapted(PRESETS[name])
     assert (config.classifier.maps, config.classifier.hold_out) == ("cam", 0.0)
     assert (config.masks.source, config.masks.alpha, config.masks.keep_tags) == ("walk", 16.0, False)
-    assert (config.masks.refine, config.segmenter.rounds, config.evaluate.cam_threshold) == (False, 1, 0.2)
+    assert (config.refine.masks, config.segmenter.rounds, config.evaluate.cam_threshold) == (False, 1, 0.2)
     assert seed_crf(config) == config.crf
     segmenter = config.segmenter
     assert (segmenter.long_side, segmenter.min_scale * segmenter.learnt_at, segmenter.learnt_at) == (None, 256, 512)

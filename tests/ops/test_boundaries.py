@@ -130,7 +130,7 @@ def test_small_maps_have_no_pairs_under_the_original_rule():
         (lambda: boundary_affinity(torch.rand(4, 5)), "batch axis"),
         (lambda: boundary_affinity(torch.ones(1, 4, 5).int()), "floating"),
         (lambda: displacement_loss(torch.rand(1, 2, 4, 5), *(torch.ones(1, 2, 4, 5).bool(),) * 2), "same radius"),
-        (lambda: displacement_loss(torch.rand(2, 4, 5), *(torch.ones(1, 34, 4, 5).bool(),) * 2), "same radius"),
+        (lambda: displacement_loss(torch.rand(2, 4, 5), *(torch.ones(1, 34, 4, 5).bool(),) * 2), "B, 2, H, W"),
         (lambda: path_offsets(0), "radius"),
     ],
 )

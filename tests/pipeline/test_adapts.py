@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from affinitynet.config.settings import MaskConfig
+from affinitynet.config.settings import MaskConfig, RefineConfig
 from affinitynet.data.drawn_world import draw_world
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
@@ -26,7 +26,7 @@ from tests.support.interrupts import interrupted
 from tests.support.worlds import QUICK, copied, snapshot, tags_of, tiny_world
 
 LOCAL = replace(QUICK, classifier=replace(QUICK.classifier, maps="local"), masks=MaskConfig())
-ROUNDS = replace(QUICK, segmenter=replace(QUICK.segmenter, rounds=2), masks=replace(QUICK.masks, refine=True))
+ROUNDS = replace(QUICK, segmenter=replace(QUICK.segmenter, rounds=2), refine=RefineConfig(masks=True))
 BEFORE_THE_MAPS = ("check-data", "train-classifier")
 
 
@@ -132,7 +132,7 @@ def test_a_network_that_does_not_find_a_class_does_not_make_its_masks(tmp_path, 
 
 def test_stages_that_are_left_out_lack_nothing(tmp_path):
     data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
-    config = replace(QUICK, masks=replace(QUICK.masks, source="crf", refine=False))
+    config = replace(QUICK, masks=replace(QUICK.masks, source="crf"), refine=RefineConfig(masks=False))
     run_pipeline(data, work, config, workers=1)
     assert not (work / "affinity.safetensors").exists()
     assert not any((work / "walks").glob("*"))
@@ -141,10 +141,24 @@ def test_stages_that_are_left_out_lack_nothing(tmp_path):
     for stage, reason in (
         ("train-affinity", "source is crf"),
         ("random-walk", "source is crf"),
-        ("refine", "is false"),
     ):
         assert re.search(f"{stage}.*: left out, since masks.*{reason}", log)
+    assert "the masks are those that the network learnt from, since refine.masks is false" in log
     assert "missing" not in log
+
+
+def test_the_first_masks_come_back_at_once_and_go_again(tmp_path):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    run_pipeline(data, work, ROUNDS, workers=1)
+    refined = {path.name: path.read_bytes() for path in (work / "masks").iterdir()}
+    trained = (work / "segmenter.safetensors").stat().st_mtime_ns
+    run_pipeline(data, work, replace(ROUNDS, refine=RefineConfig(masks=False)), workers=1)
+    for path in (work / "masks").iterdir():
+        assert path.read_bytes() == (work / "first_masks" / path.name).read_bytes()
+    assert not (work / "refined").exists()
+    run_pipeline(data, work, ROUNDS, workers=1)
+    assert {path.name: path.read_bytes() for path in (work / "masks").iterdir()} == refined
+    assert (work / "segmenter.safetensors").stat().st_mtime_ns == trained
 
 
 def test_masks_that_are_decided_anew_are_not_those_of_a_network_that_learnt_from_others(tmp_path):

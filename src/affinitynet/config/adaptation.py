@@ -23,7 +23,7 @@ PAPER: Mapping[str, Any] = {
     "classifier.precision": "float32",
     "affinity.precision": "float32",
     "segmenter.precision": "float32",
-    "masks.refine": False,
+    "refine.masks": False,
     "segmenter.rounds": 1,
     "segmenter.long_side": None,
     "evaluate.cam_threshold": 0.2,
@@ -75,8 +75,8 @@ def lines_of(plan: Iterable[Decision]) -> list[str]:
     """Return a plan as lines, one for each reason.
 
     Example:
-        >>> lines_of([Decision("masks.refine", False, "small", "x"), Decision("masks.source", "crf", "small", "x")])
-        ['masks.refine = False, masks.source = crf: small']
+        >>> lines_of([Decision("refine.masks", False, "small", "x"), Decision("masks.source", "crf", "small", "x")])
+        ['refine.masks = False, masks.source = crf: small']
     """
     reasons: dict[str, list[str]] = {}
     for decision in plan:

@@ -10,6 +10,7 @@ from affinitynet.config.settings import (
     ClassifierConfig,
     MaskConfig,
     PipelineConfig,
+    RefineConfig,
     SeedConfig,
     SegmenterConfig,
     WalkConfig,
@@ -48,7 +49,8 @@ def _paper(network: str) -> PipelineConfig:
             border="original",
         ),
         walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
-        masks=MaskConfig(source="walk", keep_tags=False, refine=False),
+        masks=MaskConfig(source="walk", keep_tags=False),
+        refine=RefineConfig(masks=False),
         segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
     )
 
@@ -75,7 +77,7 @@ DEMO = PipelineConfig(
     seeds=SeedConfig(low_alpha=3.0),
     affinity=AffinityConfig(epochs=5, min_steps=0, crop_size=192),
     walk=WalkConfig(steps=128),
-    masks=MaskConfig(refine=False),
+    refine=RefineConfig(masks=False),
     segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160, rounds=1),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""

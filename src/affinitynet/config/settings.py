@@ -227,11 +227,6 @@ class MaskConfig:
     auto: the walk, but the CRF where the objects of local maps are small."""
     keep_tags: bool = True
     """Give a tagged class without a pixel in the mask the place where it is strongest; such images are listed."""
-    refine: bool | None = None
-    """Once the segmentation network is trained, let it make the masks, with the tags known. null: not where the objects
-    are small."""
-    refine_crf: bool = True
-    """Pass what it finds through the seeds' dense CRF."""
 
     def __post_init__(self) -> None:
         _require(self.alpha is None or self.alpha > 0, "alpha", self.alpha, "above 0")
@@ -284,6 +279,16 @@ class SegmenterConfig(TrainConfig):
         _require(0 <= self.dice < math.inf, "dice", self.dice, "at least 0")
         _require(0 <= self.labelled_crops <= 1, "labelled_crops", self.labelled_crops, "in 0..1")
         _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Stage refine-masks: segmenter.safetensors and tags -> masks/NAME.png. Cheap to undo."""
+
+    masks: bool | None = None
+    """Let the trained segmentation network, told the tags, make the final masks. null: yes for local maps."""
+    crf: bool = True
+    """Pass what it finds through the seeds' dense CRF."""
 
 
 @dataclass(frozen=True)
@@ -362,6 +367,8 @@ class PipelineConfig:
     """Masks from the walked scores"""
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     """Train the segmentation network on the masks"""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Masks from the segmentation network and the tags"""
     predict: PredictConfig = field(default_factory=PredictConfig)
     """Label images without tags"""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

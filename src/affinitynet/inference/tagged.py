@@ -86,7 +86,7 @@ class MaskPredictor:
         if not folder.config_file.exists():
             raise InputError(f"{work}: not a work folder (no config.yaml); name one that `affinitynet run` made")
         config = adapted(read_config(folder.config_file, PipelineConfig()), folder.plan())
-        refined = config.masks.refine and any(folder.refined.names())
+        refined = config.refine.masks and any(folder.refined.names())
         return cls(
             load_classifier(folder.weights("classifier")),
             AffinityNet.load(path) if (path := folder.weights("affinity")).exists() else None,
@@ -119,7 +119,7 @@ class MaskPredictor:
         numbers = sorted({self._class_number(tag) for tag in tags})
         small = reduced(image, self.config.longest_side)
         if self.segmenter is not None and self.segmenter.model.finds(numbers):
-            crf = seed_crf(self.config) if self.config.masks.refine_crf else None
+            crf = seed_crf(self.config) if self.config.refine.crf else None
             scores = self.segmenter.tagged_scores(small, numbers, crf)
             cams = ScoreMaps(tuple(numbers), scores[1:])
         else:

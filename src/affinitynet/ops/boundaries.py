@@ -85,7 +85,7 @@ class _BoundaryAffinity(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, boundaries: Tensor, radius: int) -> Tensor:
-        size = source_grid(*boundaries.shape[1:], radius, "original")
+        size = source_grid(boundaries.shape[1], boundaries.shape[2], radius, "original")
         affinity = boundaries.new_empty(len(boundaries), len(pair_offsets(radius)), *size)
         where = affinity.new_zeros(affinity.shape, dtype=torch.uint8) if ctx.needs_input_grad[0] else None
         for p, path in enumerate(path_offsets(radius)):
@@ -153,12 +153,14 @@ def displacement_loss(
         >>> float(displacement_loss(to_the_middle, ~one_object & False, one_object, 2, "full"))
         0.0
     """
-    size = source_grid(*displacement.shape[2:], radius, border) if displacement.ndim == 4 else None
-    expected = (len(displacement), len(pair_offsets(radius)), *(size or ()))
-    if size is None or displacement.shape[1] != 2 or not background.shape == foreground.shape == expected:
+    if displacement.ndim != 4 or displacement.shape[1] != 2:
+        raise ValueError(f"displacement must be [B, 2, H, W], got {list(displacement.shape)}")
+    batch, _, height, width = displacement.shape
+    expected = (batch, len(pair_offsets(radius)), *source_grid(height, width, radius, border))
+    if not background.shape == foreground.shape == expected:
         raise ValueError(
-            f"displacement must be [B, 2, H, W] and its pairs [B, P, h, w] of the same radius and border, got "
-            f"{list(displacement.shape)} and {list(background.shape)}, {list(foreground.shape)}"
+            f"pairs must be {list(expected)} for displacements {list(displacement.shape)}, radius {radius} and border "
+            f"{border!r}, got {list(background.shape)} and {list(foreground.shape)}; label them with the same radius"
         )
     if displacement.dtype != torch.float64:
         displacement = displacement.float()

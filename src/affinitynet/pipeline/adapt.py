@@ -39,7 +39,7 @@ def decisions(learnt: Learnt) -> list[Decision]:
         seeds.crf_scale = 0.167: its kernels follow pieces of 36 pixels, the median over the classes
         masks.source = crf: pieces of 36 pixels are too small for the walk's grid
         segmenter.rounds = 1: pieces of 36 pixels are too small for the network to sharpen
-        masks.refine = True: the segmentation network, told the tags, has learnt from all images
+        refine.masks = True: the segmentation network, told the tags, has learnt from all images
         segmenter.long_side = 857: pieces of 7.0 % of the long side have 60 pixels then
     """
     if learnt.maps != LOCAL:
@@ -52,7 +52,7 @@ def decisions(learnt: Learnt) -> list[Decision]:
         ("seeds.crf_scale", scale, f"its kernels follow {pieces}, the median over the classes"),
         ("masks.source", source, f"{pieces} are {fit} for the walk's grid"),
         ("segmenter.rounds", rounds, f"{pieces} are {fit} for the network to sharpen"),
-        ("masks.refine", True, "the segmentation network, told the tags, has learnt from all images"),
+        ("refine.masks", True, "the segmentation network, told the tags, has learnt from all images"),
     ]
     return [*PROBABILITIES, *(Decision(*decision, STAGE) for decision in decided), _long_side(learnt)]
 

@@ -16,14 +16,15 @@ from affinitynet.records import ScoreMaps, TaggedImage
 
 
 def relabel(
-    context: Context, predictor: SegmentationPredictor, record: TaggedImage, table: Path | None = None
+    context: Context, predictor: SegmentationPredictor, record: TaggedImage, crf: bool = True, table: Path | None = None
 ) -> np.ndarray:
-    """Return the mask uint8 [H, W] of the tagged classes, refined by the dense CRF.
+    """Return the mask uint8 [H, W] of the tagged classes.
 
     Args:
+        crf: refine it by the seeds' dense CRF.
         table: where to note which classes had no pixel.
     """
-    crf = seed_crf(context.config) if context.config.masks.refine_crf else None
-    scores = predictor.tagged_scores(context.image(record), record.tags, crf)
+    kernels = seed_crf(context.config) if crf else None
+    scores = predictor.tagged_scores(context.image(record), record.tags, kernels)
     mask = decide(scores, record.tags, image_size(record.path))
     return kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table)

@@ -129,9 +129,10 @@ STAGES = (
     ),
     Stage(
         name="refine-masks",
-        help="make the masks anew with the segmentation network, which is told the tags",
+        help="make the masks anew with the segmentation network, which is told the tags; with --refine.masks false, "
+        "take back those that it learnt from",
         needs=("train-segmenter",),
-        settings=("masks", "seeds", "predict", "crf"),
+        settings=("refine", "predict", "crf"),
         images="target",
         outputs=("refined", "added_refined.csv"),
         commands=("train-segmenter",),
@@ -196,8 +197,6 @@ def why_left_out(stage: str, config: PipelineConfig) -> str | None:
     source = config.masks.source
     if stage in ("train-affinity", "random-walk") and source != "walk":
         return f"masks.source is {source}"
-    if stage == "refine-masks" and not config.masks.refine:
-        return "masks.refine is false"
     return None
 
 

@@ -15,10 +15,13 @@ from affinitynet.records import TaggedImage
 def refine_masks(context: Context) -> None:
     """Write the mask of every target image anew; ``first_masks`` keeps the one before.
 
-    An image tagged with a class that the network does not find keeps its first mask.
+    An image tagged with a class that the network does not find keeps its first mask. Without ``refine.masks`` all do.
 
     Writes ``added_refined.csv``: the tagged classes of which such a mask had no pixel.
     """
+    if not context.config.refine.masks:
+        _restore(context)
+        return
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device, context.config.crf)
 
@@ -26,7 +29,7 @@ def refine_masks(context: Context) -> None:
 
     def make(record: TaggedImage) -> np.ndarray:
         if model.finds(record.tags):
-            mask = relabel(context, predictor, record, table)
+            mask = relabel(context, predictor, record, context.config.refine.crf, table)
         else:
             mask = context.work.first_masks.load(record.name)
             kept_tags.note(before.get(record.name, ()), table)
@@ -43,3 +46,16 @@ def refine_masks(context: Context) -> None:
                 f"from, since it does not find {' and '.join(model.settings[NOT_FOUND])}"
             )
         kept_tags.report(context, "refine-masks", table)
+
+
+def _restore(context: Context) -> None:
+    """Give every image of this process its first mask."""
+    work, runtime = context.work, context.runtime
+    for record in runtime.processes.share(context.target_images):
+        mask = work.first_masks.load(record.name)
+        if not np.array_equal(mask, work.masks.load(record.name)):
+            work.masks.save(record.name, mask)
+    if runtime.processes.first:
+        runtime.progress.say(
+            "refine-masks: the masks are those that the network learnt from, since refine.masks is false"
+        )

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from affinitynet.config.adaptation import given
-from affinitynet.config.settings import PipelineConfig, SegmenterConfig
+from affinitynet.config.settings import PipelineConfig, PredictConfig, SegmenterConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import (
     jitter_colours,
@@ -148,7 +148,7 @@ def _finish_round(context: Context, model: Segmenter, number: int) -> None:
 
 def _relabel(context: Context, model: Segmenter, number: int) -> None:
     """Write what the network finds in the training images, as the next round's labels."""
-    predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
+    predictor = SegmentationPredictor(model, PredictConfig(), context.runtime.device)
     label_images(
         context,
         context.work.relabelled,
