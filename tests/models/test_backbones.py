@@ -41,6 +41,13 @@ class TestResNet38(BackboneSuite):
         return super().is_frozen(name) or "bn" in name.split(".")[-2]
 
 
+class TestResNet50(BackboneSuite):
+    network = "resnet50"
+    frozen = ("network.conv1.", "network.bn1.", "network.layer1.", "network.layer2.")
+    channels = (64, 256, 512, 1024, 2048)
+    strides = (4, 4, 8, 16, 16)
+
+
 class TestTimmConvnet(BackboneSuite):
     network = "timm:test_byobnet"
     channels = (32, 64, 128, 256)

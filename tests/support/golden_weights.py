@@ -22,6 +22,8 @@ def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
     random = np.random.RandomState(zlib.crc32(key.encode()))
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
+    if key.endswith("running_mean"):
+        return (0.05 * random.randn(*shape)).astype(np.float32)
     if key.endswith("running_var"):
         return (1 + 0.2 * random.rand(*shape)).astype(np.float32)
     noise = random.randn(*shape)

@@ -59,6 +59,7 @@ PRESETS: dict[str, PipelineConfig] = {
     "lite": PipelineConfig(),
     "vgg16": _paper("vgg16"),
     "resnet38": _paper("resnet38"),
+    "resnet50": PipelineConfig(network="resnet50"),
 }
 """Name -> recipe: ``lite`` as measured in docs/how-it-adapts.md, the paper's networks as released."""
 

@@ -21,7 +21,7 @@ REFERENCE_CLASSES = 20  # those of VOC, for which the learning rates were chosen
 
 
 class TagClassifier(nn.Module):
-    """Backbone -> Dropout2d(0.5) -> global average pool -> fc8 = one logit per class.
+    """Backbone -> Dropout2d -> global average pool -> fc8 = one logit per class.
 
     Args:
         backbone: of :func:`affinitynet.models.backbones.registry.build_backbone`.
@@ -39,7 +39,7 @@ class TagClassifier(nn.Module):
         self.classes = tuple(classes)
         self.settings = {**backbone.settings, "classes": list(classes)}
         self.backbone = backbone
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout2d(backbone.dropout)
         self.fc8 = nn.Conv2d(self.backbone.channels[-1], len(self.classes), 1, bias=False)
         nn.init.xavier_uniform_(self.fc8.weight)
 

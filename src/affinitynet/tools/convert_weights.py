@@ -29,6 +29,7 @@ def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | No
     from affinitynet.models.affinity_net import AffinityNet
     from affinitynet.models.backbones.registry import build_backbone
     from affinitynet.models.classifier import TagClassifier
+    from affinitynet.models.irnet import IRNet
     from affinitynet.models.weights.matching import listed
     from affinitynet.models.weights.names import fill_backbone, read_weights
 
@@ -40,8 +41,8 @@ def convert_weights(source: Path, target: Path, *, classes: tuple[str, ...] | No
     if found.part == "classifier":
         model = TagClassifier.load(source, classes)
         state, settings = model.state_dict(), model.settings
-    elif found.part == "affinity":
-        net = AffinityNet.load(source)
+    elif found.part in ("affinity", "irnet"):
+        net = AffinityNet.load(source) if found.part == "affinity" else IRNet.load(source)
         state, settings = net.state_dict(), net.settings
     else:
         backbone = build_backbone(found.network, found.settings.get("taps"))

@@ -28,6 +28,7 @@ class Backbone(nn.Module):
         reduced: channels AffinityNet reduces each map to.
         groups: groups of the GroupNorm after each reduction; ``None`` for no norm.
         frozen: modules that keep their pretrained values.
+        dropout: share of the last features that the classifier drops in training.
         settings: what is needed to rebuild it.
         loaded: what was read from a weight file, in one line; empty if nothing was.
         cpu_layout: fastest memory layout for inference on a CPU.
@@ -40,6 +41,7 @@ class Backbone(nn.Module):
     reduced: tuple[int, ...]
     groups: tuple[int, ...] | None
     frozen: list[nn.Module]
+    dropout: float = 0.5
     settings: dict[str, Any]
     loaded: str = ""
     cpu_layout: torch.memory_format = torch.channels_last

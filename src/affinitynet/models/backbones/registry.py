@@ -9,10 +9,16 @@ from affinitynet.errors import InputError, did_you_mean
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.resnet38 import ResNet38
+from affinitynet.models.backbones.resnet50 import ResNet50
 from affinitynet.models.backbones.timm_models import TimmBackbone
 from affinitynet.models.backbones.vgg16 import VGG16
 
-BACKBONES: dict[str, Callable[[], Backbone]] = {"lite": Lite, "vgg16": VGG16, "resnet38": ResNet38}
+BACKBONES: dict[str, Callable[[], Backbone]] = {
+    "lite": Lite,
+    "vgg16": VGG16,
+    "resnet38": ResNet38,
+    "resnet50": ResNet50,
+}
 """Network name -> its class. A new backbone is a file and one line here."""
 
 TIMM = "timm:"

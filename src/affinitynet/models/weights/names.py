@@ -17,16 +17,22 @@ from affinitynet.errors import InputError
 from affinitynet.models.weights.files import CHECKPOINT, SAFETENSORS, WeightFile, read_weight_file
 from affinitynet.models.weights.matching import Found, find_network, listed, not_finite, required
 from affinitynet.models.weights.others import SEAM, describe, is_seam
+from affinitynet.models.weights.resnet import find_resnet50, resnet50_state
 
-Part = Literal["backbone", "classifier", "affinity"]
-_PARTS: dict[str, str] = {"backbone": "ImageNet weights", "classifier": "a classifier", "affinity": "an AffinityNet"}
+Part = Literal["backbone", "classifier", "affinity", "irnet"]
+_PARTS: dict[str, str] = {
+    "backbone": "ImageNet weights",
+    "classifier": "a classifier",
+    "affinity": "an AffinityNet",
+    "irnet": "an IRNet",
+}
 
 # Names of AffinityNet's head in the released code.
 _HEAD = {f"{layer}{i + 3}": f"{ours}.{i}" for layer, ours in (("f8_", "reduce"), ("gn8_", "norm")) for i in range(3)}
 _OWN_HEAD = ("fc8.", "f9.", "reduce.", "norm.")
 _MXNET_LAYER = re.compile(r"(?:res|bn)(\d)([a-z])(\d*)_(branch\w+?)_(weight|gamma|beta|moving_mean|moving_var)")
 _MXNET_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
-_IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "classifier.", "head.fc.", "prob")
+_IMAGENET_HEADS = ("linear1000", "fc1000", "fc8", "fc.", "classifier.", "head.fc.", "prob")
 
 VGG16_CONVOLUTIONS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Output channels of VGG-16's convolutions, stage by stage: in this order every file has them."""
@@ -90,7 +96,9 @@ def read_weights(path: Path) -> Weights:
         return Weights("affinitynet", network, part, file.tensors, (), file.settings, f"{_PARTS[part]} of {network}")
     network, found = _recognise(path, file)
     origin, foreign = file.origin, is_seam(found.tensors)
-    if network == "lite":
+    if network == "resnet50":
+        state = resnet50_state(file.tensors, found)
+    elif network == "lite":
         state = {_lite_key(name): tensor for name, tensor in found.tensors.items()}
     elif "features.0.weight" in found.tensors:
         origin = f"torchvision's VGG-16 ({file.origin})"
@@ -126,6 +134,8 @@ def _recognise(path: Path, file: WeightFile) -> tuple[str, Found]:
             if found.prefix.endswith("backbone."):  # the heads lie beside it
                 found = find_network(tensors, {f"backbone.{first}": None})
             return network, found
+    if resnet := find_resnet50(tensors):
+        return "resnet50", resnet
     what, cure = describe(tensors)
     names = ", ".join(sorted(file.tensors)[:3])
     raise InputError(f"{path}: a {file.origin} of {what} ({names}, ...); {cure}")
@@ -170,6 +180,8 @@ def _is_imagenet_head(key: str, tensor: Tensor, file: WeightFile) -> bool:
 
 
 def _part(state: Mapping[str, Tensor]) -> Part:
+    if "edge.weight" in state:
+        return "irnet"
     if "f9.weight" in state:
         return "affinity"
     return "classifier" if "fc8.weight" in state or "places.weight" in state else "backbone"

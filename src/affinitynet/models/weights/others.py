@@ -12,7 +12,7 @@ _VITS = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge"}
 
 # Names that only this network has, what it is, and what to do; the first that fits is said.
 _NETWORKS: tuple[tuple[str, str, str], ...] = (
-    (r"fc_edge\d\.", "IRNet's boundary and displacement network", "pass its ResNet-50 with --network timm:resnet50"),
+    (r"fc_edge\d\.", "a part of IRNet's boundary and displacement network", "pass the whole file"),
     (r"pos_embed_(cls|pat)$", "MCTformer's network, a token per class", "choose weights with one class token"),
     (
         r"vit\.embeddings\.|deit\.embeddings\.|embeddings\.patch_embeddings\.|resnet\.embedder\.",

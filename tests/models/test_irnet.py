@@ -1,0 +1,138 @@
+"""IRNet and its ResNet-50 give the numbers of the released code, weight for weight, from its own checkpoints."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.files import save_weights
+from affinitynet.models.affinity_net import AffinityNet
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.irnet import IRNet
+from affinitynet.ops.affinity import affinity_loss, pair_labels
+from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
+from affinitynet.tools.convert_weights import convert_weights
+from tests.support.golden_weights import values
+from tests.support.places import SHARED
+
+CLASSES = [f"class {i}" for i in range(20)]
+needs_golden = pytest.mark.skipif(not (SHARED / "golden" / "irn_small.npz").exists(), reason="needs the golden numbers")
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return np.load(SHARED / "golden" / "irn_small.npz")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """The two files as the released code writes them: every tensor under several names, and path indices."""
+    folder = tmp_path_factory.mktemp("irn")
+    known = json.loads((SHARED / "golden" / "irn_keys.json").read_text())
+    for part in ("cam", "irn"):
+        state = {key: torch.from_numpy(values(key, tuple(shape))) for key, shape in known[part].items()}
+        again = {further: state[first] for further, first in known[f"{part}_aliases"].items()}
+        extra = {f"path_indices{i}": torch.zeros(3, 4, dtype=torch.int64) for i in range(2)} if part == "irn" else {}
+        torch.save(state | again | extra, folder / f"{part}.pth")
+    return folder
+
+
+def relative(found: torch.Tensor, expected: np.ndarray) -> float:
+    return float(np.abs(found.detach().numpy() - expected).max() / np.abs(expected).max())
+
+
+@needs_golden
+def test_the_classifier_is_the_original(checkpoints, golden):
+    model = TagClassifier.load(checkpoints / "cam.pth", CLASSES)
+    x = torch.from_numpy(golden["input"])[None]
+    with torch.inference_mode():
+        assert relative(model(x), golden["cam_logits"]) < 1e-5
+        both = model.activation_maps(torch.cat([x, x.flip(-1)]), range(20))
+        assert relative(both[0] + both[1].flip(-1), golden["cam_maps"]) < 1e-5
+
+
+@needs_golden
+def test_boundaries_and_displacements_are_the_original_ones(checkpoints, golden):
+    net = IRNet.load(checkpoints / "irn.pth")
+    x = normalise(to_tensor(golden["image"]), net.backbone.mean, net.backbone.std)[None]
+    mean = net.mean_displacement[:, None, None]
+    with torch.inference_mode():
+        edge, displacement = net(x)
+        assert relative(edge, golden["irn_edge_logit"][:, 0]) < 1e-5
+        assert relative(displacement, golden["irn_displacement_training"]) < 1e-5
+        assert relative(displacement - mean, golden["irn_displacement"]) < 1e-5
+        assert torch.equal(net.boundary_logits(x), edge)
+        odd_edge, odd_displacement = net(x[:, :, :90, :122])
+        assert relative(odd_edge, golden["irn_odd_edge_logit"][:, 0]) < 1e-5
+        assert relative(odd_displacement - mean, golden["irn_odd_displacement"]) < 1e-5
+
+
+@needs_golden
+def test_three_steps_of_training_are_the_original_ones(checkpoints, golden):
+    net = IRNet.load(checkpoints / "irn.pth").train()
+    groups = [{"params": group["params"], "lr": 0.1 * group["factor"]} for group in net.parameter_groups()]
+    assert all(group["decays"] for group in net.parameter_groups())
+    optimizer = torch.optim.SGD(groups, momentum=1e-4, weight_decay=1e-4)
+    images = [normalise(to_tensor(image), net.backbone.mean, net.backbone.std) for image in golden["train_images"]]
+    x = torch.stack(images)[:, :, :96, :96]
+    kinds = pair_labels(torch.from_numpy(golden["train_reduced_labels"]).long(), 10)
+    for step, (positive, negative, apart, moved) in enumerate(golden["train_losses"]):
+        for group, factor in zip(optimizer.param_groups, (1, 10), strict=True):
+            group["lr"] = 0.1 * factor * (1 - step / 3) ** 0.9
+        edge, displacement = net(x)
+        of_pairs = affinity_loss(boundary_affinity(edge.sigmoid(), 10), *kinds)
+        of_places = displacement_loss(displacement, *kinds[:2], 10)
+        assert of_pairs.item() == pytest.approx((positive + negative) / 2, rel=1e-4)
+        assert of_places.item() == pytest.approx((apart + moved) / 2, rel=1e-4)
+        optimizer.zero_grad()
+        (of_pairs + of_places).backward()
+        optimizer.step()
+    for name, found in {
+        "fc_edge1.0.weight": net.get_parameter("edges.0.0.weight"),
+        "fc_edge1.1.weight": net.get_parameter("edges.0.1.weight"),
+        "fc_edge6.weight": net.get_parameter("edge.weight"),
+        "fc_edge6.bias": net.get_parameter("edge.bias"),
+        "fc_dp7.3.weight": net.get_parameter("join.3.weight"),
+    }.items():
+        expected = golden[f"train_final_{name}"]
+        # With a learning rate of 1 and gradients that are signs, rounding in float32 makes 1.2e-4 of the last one.
+        assert relative(found.squeeze().view(expected.shape), expected) < 2e-4, name
+    net.eval()
+    with torch.inference_mode():
+        mean = net(x)[1].mean((0, 2, 3))
+    assert relative(mean, golden["train_mean_displacement"]) < 1e-3
+
+
+@needs_golden
+def test_the_released_checkpoints_are_converted(checkpoints, tmp_path, golden):
+    said = convert_weights(checkpoints / "irn.pth", tmp_path / "irn.safetensors")
+    assert "an IRNet of resnet50" in said[0]
+    net = IRNet.load(tmp_path / "irn.safetensors")
+    with torch.inference_mode():
+        assert relative(net(torch.from_numpy(golden["input"])[None])[0], golden["irn_edge_logit"][:, 0]) < 1e-5
+
+
+def test_every_backbone_carries_it_and_stays_as_it_is():
+    for network in ("lite", "timm:test_byobnet", "timm:test_vit"):
+        torch.manual_seed(0)
+        net = IRNet(build_backbone(network)).train()
+        before = {key: value.clone() for key, value in net.backbone.state_dict().items()}
+        edge, displacement = net(torch.randn(2, 3, 64, 96))
+        assert edge.shape == (2, 16, 24)
+        assert displacement.shape == (2, 2, 16, 24)
+        (edge.mean() + displacement.square().mean()).backward()
+        learning = [parameter for group in net.parameter_groups() for parameter in group["params"]]
+        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in learning)
+        assert {id(p) for p in net.parameters() if p.requires_grad} == {id(p) for p in learning}
+        assert all(torch.equal(before[key], value) for key, value in net.backbone.state_dict().items())
+
+
+def test_another_network_is_refused(tmp_path):
+    net = AffinityNet(build_backbone("lite"))
+    save_weights(tmp_path / "affinity.safetensors", net.state_dict(), net.settings)
+    with pytest.raises(InputError, match="an AffinityNet of lite, not an IRNet"):
+        IRNet.load(tmp_path / "affinity.safetensors")
