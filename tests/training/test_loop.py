@@ -263,14 +263,14 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
 def test_samples_can_be_sent_to_another_process(tmp_path):
     """Loaders fork on some systems only; elsewhere samples are pickled."""
     from affinitynet.config.settings import AffinityConfig, ClassifierConfig
-    from affinitynet.pipeline.stages.train_affinity import AffinitySamples
+    from affinitynet.pipeline.seed_samples import SeedSamples
     from affinitynet.pipeline.stages.train_classifier import ClassifierSamples
     from affinitynet.work.folder import WorkFolder
 
     record = TaggedImage("a", tmp_path / "a.png", (1,))
     for samples in (
         ClassifierSamples((record,), 3, ClassifierConfig(), (0.5,), (0.5,)),
-        AffinitySamples((record,), WorkFolder(tmp_path), None, AffinityConfig(), (0.5,), (0.5,)),
+        SeedSamples((record,), WorkFolder(tmp_path), None, AffinityConfig(), 8, (0.5,), (0.5,)),
     ):
         assert pickle.loads(pickle.dumps(samples)).records == (record,)
 

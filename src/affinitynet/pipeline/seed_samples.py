@@ -1,0 +1,66 @@
+"""What the seeds teach a network of pairs: crops, and the labels of their grid (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.config.settings import TrainConfig
+from affinitynet.data.images import load_tagged
+from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
+from affinitynet.errors import InputError
+from affinitynet.models.backbones.base import Backbone
+from affinitynet.ops.affinity import affinity_labels
+from affinitynet.pipeline.context import Context
+from affinitynet.records import TaggedImage
+from affinitynet.training.samples import Sample
+from affinitynet.work.folder import WorkFolder
+
+
+@dataclass(frozen=True)
+class SeedSamples:
+    """Index -> an augmented crop float32 [3, S, S], its labels int64 [S / stride, S / stride] (docs/method.md, "Labels").
+
+    A class of plain values, so that it can be sent to another process.
+    """
+
+    records: tuple[TaggedImage, ...]
+    work: WorkFolder
+    longest_side: int | None
+    config: TrainConfig
+    stride: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
+    def __call__(self, index: int) -> Sample:
+        record = self.records[index]
+        image = to_tensor(reduced(load_tagged(record), self.longest_side))
+        image = jitter_colours(image, self.config.jitter)
+        low, high = self._seeds(record.name, image.shape[1:])
+        image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))
+        low, high = (F.avg_pool2d(scores.float(), self.stride) for scores in (low, high))
+        return normalise(image, self.mean, self.std), affinity_labels(low, high)
+
+    def _seeds(self, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Read an image's low and high scores, float16 [K + 1, H, W]."""
+        seeds = self.work.seeds.load(name)
+        if seeds.low.shape[1:] != size:
+            path = self.work.seeds.path(name)
+            raise InputError(
+                f"{path}: made from an image of another size, which has changed since; run again, which says what has "
+                "to be recomputed"
+            )
+        return seeds.low, seeds.high
+
+
+def seed_samples(context: Context, config: TrainConfig, stride: int, backbone: Backbone) -> SeedSamples:
+    """Return the samples of a run. An image without a tag has no foreground, so its seeds tell nothing apart."""
+    records = tuple(record for record in context.training_images if record.tags)
+    return SeedSamples(records, context.work, context.config.longest_side, config, stride, backbone.mean, backbone.std)
