@@ -188,6 +188,28 @@ class AffinityConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
+class IRNetConfig(TrainConfig):
+    """Stage train-irnet: seeds -> irnet.safetensors."""
+
+    epochs: int = 4
+    min_steps: int = 480
+    batch_size: int = 8
+    learning_rate: float = 0.01
+    """Of the boundary branch; the displacement branch learns at ten times that."""
+    radius: int = 10
+    """Pixels of the stride-4 grid; pairs closer than this are learnt from (paper: 10)."""
+    walk_radius: int = 5
+    """Pairs closer than this are walked (released code: 5)."""
+    border: Literal["original", "full"] = "full"
+    """Which pairs are learnt from: the released code's, which leaves out sources near three borders, or all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("radius", "walk_radius"):
+            _require(2 <= getattr(self, name) <= 16, name, getattr(self, name), "in 2..16")
+
+
+@dataclass(frozen=True)
 class WalkConfig:
     """Stage make-masks, first half: affinities -> walks/NAME.npz."""
 
@@ -351,6 +373,9 @@ class PipelineConfig:
     longest_side: int | None = 1024
     """Pixels of the long side above which an image is labelled at reduced size; its mask still has the full size. null:
     every image at its own size."""
+    propagation: Literal["affinity", "irnet"] = "affinity"
+    """What the random walk follows: affinity (AffinityNet, Ahn & Kwak 2018), or irnet (class boundaries, Ahn et al.
+    2019)."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Train the tag classifier"""
     cams: CamConfig = field(default_factory=CamConfig)
@@ -361,6 +386,8 @@ class PipelineConfig:
     """Dense CRF, of the seeds and wherever else it is asked for"""
     affinity: AffinityConfig = field(default_factory=AffinityConfig)
     """Train AffinityNet"""
+    irnet: IRNetConfig = field(default_factory=IRNetConfig)
+    """Train IRNet"""
     walk: WalkConfig = field(default_factory=WalkConfig)
     """Random walk"""
     masks: MaskConfig = field(default_factory=MaskConfig)

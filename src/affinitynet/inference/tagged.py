@@ -19,17 +19,15 @@ from affinitynet.config.settings import PipelineConfig, Precision
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
+from affinitynet.inference.links import PairNetwork, find_links, load_pair_network
 from affinitynet.inference.refine import keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
-from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import TagClassifier, load_classifier
 from affinitynet.models.local_classifier import LocalClassifier, seen_size
 from affinitynet.models.segmenter import Segmenter
-from affinitynet.ops.affinity import pair_affinity
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.decision import decide
 from affinitynet.ops.seeds import background_score, confident_seeds
-from affinitynet.ops.walk import random_walk
 from affinitynet.records import VALUES, Prediction, ScoreMaps, ValueRanges, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
@@ -40,12 +38,13 @@ class MaskPredictor:
 
     Args:
         classifier: gives the class activation maps; ``None`` if they are available.
-        affinity_net: gives the affinities the walk follows; ``None`` where no walk is wanted.
+        affinity_net: an AffinityNet or IRNet, gives the affinities the walk follows; ``None`` where no walk is wanted.
         segmenter: makes the masks instead of both, as far as :meth:`predict` is concerned.
         config: scales, walk and decision; the networks are as they come.
         device: where to compute.
 
     Example:
+        >>> from affinitynet.models.affinity_net import AffinityNet
         >>> from affinitynet.models.backbones.registry import build_backbone
         >>> predictor = MaskPredictor(
         ...     TagClassifier(build_backbone("lite"), ["cat", "dog"]),
@@ -59,7 +58,7 @@ class MaskPredictor:
     def __init__(
         self,
         classifier: TagClassifier | LocalClassifier | None,
-        affinity_net: AffinityNet | None,
+        affinity_net: PairNetwork | None,
         config: PipelineConfig | None = None,
         device: torch.device | str = "cpu",
         segmenter: Segmenter | None = None,
@@ -89,7 +88,7 @@ class MaskPredictor:
         refined = config.refine.masks and any(folder.refined.names())
         return cls(
             load_classifier(folder.weights("classifier")),
-            AffinityNet.load(path) if (path := folder.weights("affinity")).exists() else None,
+            load_pair_network(folder, config) if folder.weights(config.propagation).exists() else None,
             config,
             device,
             Segmenter.load(folder.weights("segmenter")) if refined else None,
@@ -155,7 +154,7 @@ class MaskPredictor:
         return self.classifier
 
     @property
-    def _affinity_net(self) -> AffinityNet:
+    def _affinity_net(self) -> PairNetwork:
         if self.affinity_net is None:
             raise ValueError("this MaskPredictor was made without affinity_net; pass one")
         return self.affinity_net
@@ -187,32 +186,23 @@ class MaskPredictor:
         return F.interpolate(both, image.shape[:2], mode="bilinear", align_corners=False)[0].clamp(0, 1)
 
     @torch.inference_mode()
-    def affinities(self, image: np.ndarray) -> Tensor:
-        """Return the pair affinities of the image's grid, at the stride of AffinityNet; see :func:`pair_affinity`."""
-        net = self._affinity_net
-        x = self._input(image, net)
-        x = F.pad(x, (0, -x.shape[3] % net.stride, 0, -x.shape[2] % net.stride))
-        with autocast(self.device, self.config.walk.precision):
-            features = net(x)
-        return pair_affinity(features, self.config.affinity.radius, self.config.affinity.border)[0]
-
-    @torch.inference_mode()
     def walk(self, image: np.ndarray, cams: ScoreMaps) -> Walk:
         """Spread an image's class activation maps [K, H, W] along its affinities (docs/method.md, "Random walk")."""
-        walk, pairs, stride = self.config.walk, self.config.affinity, self._affinity_net.stride
+        walk, network = self.config.walk, self._affinity_net
+        stride = network.stride
         maps = cams.scores.to(self.device)
         background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, maps.to(background)])
         scores = F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride))
         scores = F.avg_pool2d(scores, stride)
         if len(maps):
-            affinity = self.affinities(image)
-            scores = random_walk(scores, affinity, walk.beta, walk.steps, pairs.radius, pairs.border)
+            links = find_links(network, self._input(image, network), self.config)
+            scores = links.walk(scores, walk.beta, walk.steps)
         scores = scores.clamp(0, 1)  # rounding may leave them by a bit
         count = len(walk.alphas)
         return Walk(cams.classes, walk.alphas, scores[:count], scores[count:], stride)
 
-    def _input(self, image: np.ndarray, network: TagClassifier | AffinityNet) -> Tensor:
+    def _input(self, image: np.ndarray, network: TagClassifier | PairNetwork) -> Tensor:
         backbone = network.backbone
         x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
         return x.to(self.device, memory_format=backbone.layout(self.device))

@@ -22,7 +22,7 @@ from affinitynet.work.folder import WorkFolder
 
 @dataclass(frozen=True)
 class SeedSamples:
-    """Index -> an augmented crop float32 [3, S, S], its labels int64 [S / stride, S / stride] (docs/method.md, "Labels").
+    """Index -> augmented crop float32 [3, S, S], its labels int64 [S / stride, S / stride] (docs/method.md, "Labels").
 
     A class of plain values, so that it can be sent to another process.
     """

@@ -96,14 +96,22 @@ STAGES = (
         name="train-affinity",
         help="learn from the seeds which neighbouring pixels belong together",
         needs=("make-seeds",),
-        settings=("affinity",),
+        settings=("affinity", "propagation"),
         images="training",
         outputs=_training("affinity"),
     ),
     Stage(
+        name="train-irnet",
+        help="with --propagation irnet: learn from the seeds where the boundaries between classes are",
+        needs=("make-seeds",),
+        settings=("irnet", "propagation"),
+        images="training",
+        outputs=_training("irnet"),
+    ),
+    Stage(
         name="random-walk",
         help="spread the activation maps along the affinities",
-        needs=("make-cams", "train-affinity"),
+        needs=("make-cams", "train-affinity", "train-irnet"),
         settings=("walk",),
         images="target",
         outputs=("walks",),
@@ -185,6 +193,10 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     return tuple(replace(stage, needs=needs(stage)) for stage in STAGES)
 
 
+PROPAGATION = {"affinity": "train-affinity", "irnet": "train-irnet"}
+"""What the random walk follows -> the stage that learns it."""
+
+
 def why_left_out(stage: str, config: PipelineConfig) -> str | None:
     """Return why a stage has nothing to do under settings in which none is left open; ``None`` if it has.
 
@@ -195,8 +207,10 @@ def why_left_out(stage: str, config: PipelineConfig) -> str | None:
         'masks.source is crf'
     """
     source = config.masks.source
-    if stage in ("train-affinity", "random-walk") and source != "walk":
+    if stage in (*PROPAGATION.values(), "random-walk") and source != "walk":
         return f"masks.source is {source}"
+    if stage in PROPAGATION.values() and stage != PROPAGATION[config.propagation]:
+        return f"propagation is {config.propagation}"
     return None
 
 

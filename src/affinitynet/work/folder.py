@@ -46,6 +46,7 @@ _MADE = (
     "masks",
     "classifier.safetensors",
     "affinity.safetensors",
+    "irnet.safetensors",
     "segmenter.safetensors",
 )
 _UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
@@ -195,7 +196,7 @@ class WorkFolder:
         return Artifacts(self.root, SEGMENTED)
 
     def weights(self, network: str) -> Path:
-        """Return the path of the ``classifier``, ``affinity`` or ``segmenter`` weights."""
+        """Return the path of the ``classifier``, ``affinity``, ``irnet`` or ``segmenter`` weights."""
         return self.root / f"{network}.safetensors"
 
     def checkpoint(self, network: str) -> Path:

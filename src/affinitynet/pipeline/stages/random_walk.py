@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from affinitynet.inference.links import load_pair_network
 from affinitynet.inference.tagged import MaskPredictor
-from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.pipeline.context import Context, label_images
 from affinitynet.records import TaggedImage, Walk
 
 
 def random_walk(context: Context) -> None:
     """Write the walked scores of every target image, for each background strength of ``walk.alphas``."""
-    net = AffinityNet.load(context.work.weights("affinity"))
+    net = load_pair_network(context.work, context.config)
     predictor = MaskPredictor(None, net, context.config, context.runtime.device)
 
     def make(record: TaggedImage) -> Walk:

@@ -9,9 +9,9 @@ import torch
 
 from affinitynet.config.adaptation import given
 from affinitynet.data.transforms import reduced_size
+from affinitynet.inference.links import load_pair_network
 from affinitynet.inference.refine import mask_scores
 from affinitynet.inference.tagged import MaskPredictor
-from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.ops.decision import decide
 from affinitynet.ops.metrics import mean_iou
 from affinitynet.pipeline.context import Context
@@ -57,7 +57,7 @@ def _predictors(context: Context, settings: Iterable[Setting]) -> dict[tuple[flo
     others = [pair for pair in pairs if pair not in kept]
     if not others:
         return kept
-    net = AffinityNet.load(context.work.weights("affinity"))
+    net = load_pair_network(context.work, config)
     configs = {pair: Setting(*pair, given(config.masks.alpha)).applied_to(config) for pair in others}
     return kept | {pair: MaskPredictor(None, net, chosen, context.runtime.device) for pair, chosen in configs.items()}
 

@@ -1,0 +1,38 @@
+"""Confident seeds -> IRNet: class boundaries and displacements (docs/method.md, "IRNet")."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from affinitynet.config.settings import IRNetConfig
+from affinitynet.models.irnet import IRNet
+from affinitynet.ops.affinity import affinity_loss, pair_labels
+from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
+from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.pipeline.seed_samples import seed_samples
+from affinitynet.training.loop import MeanCount
+from affinitynet.training.samples import Sample
+
+
+def train_irnet(context: Context) -> None:
+    """Train IRNet on the seeds of the training split and write ``irnet.safetensors``."""
+    config = context.config.irnet
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.config.seed)
+        model = IRNet(start_backbone(context))
+    samples = seed_samples(context, config, model.stride, model.backbone)
+    context.fit("irnet", model, samples, partial(_loss, config), config)
+    context.finish_training("irnet", model)
+
+
+def _loss(config: IRNetConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    images, labels = batch
+    edge, displacement = model(images)
+    background, foreground, negative = pair_labels(labels, config.radius, config.border)
+    affinity = boundary_affinity(edge.sigmoid(), config.radius, config.border)
+    return affinity_loss(affinity, background, foreground, negative, mean_count) + displacement_loss(
+        displacement, background, foreground, config.radius, config.border, mean_count
+    )

@@ -1,0 +1,94 @@
+"""The whole line with IRNet in AffinityNet's place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from affinitynet.config.settings import IRNetConfig
+from affinitynet.errors import InputError
+from affinitynet.files import read_label_image
+from affinitynet.inference.links import find_links
+from affinitynet.inference.tagged import MaskPredictor
+from affinitynet.models.backbones.registry import build_backbone
+from affinitynet.models.irnet import IRNet
+from affinitynet.ops.affinity import pair_offsets
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.pipeline.stages import train_irnet
+from affinitynet.work.folder import WorkFolder
+from tests.support.interrupts import interrupted
+from tests.support.worlds import QUICK, snapshot, tags_of, tiny_world
+
+BOUNDARIES = replace(
+    QUICK,
+    propagation="irnet",
+    irnet=IRNetConfig(epochs=2, min_steps=0, batch_size=2, crop_size=64, radius=4, walk_radius=3, precision="float32"),
+)
+UP_TO_THE_WALK = ("check-data", "train-classifier", "make-cams", "make-seeds", "train-affinity", "train-irnet")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("irnet")
+    run_pipeline(tiny_world(root / "data"), root / "work", BOUNDARIES, workers=1)
+    return root / "data", root / "work"
+
+
+def test_the_walk_follows_the_boundaries(made):
+    data, work = made
+    assert (work / "irnet.safetensors").exists()
+    assert not (work / "affinity.safetensors").exists()
+    assert "train-affinity: left out, since propagation is irnet" in (work / "log.txt").read_text()
+    folder, predictor = WorkFolder(work), MaskPredictor.from_work(work)
+    for name, tags in tags_of(data).items():
+        walk = folder.walks.load(name)
+        height, width = read_label_image(work / "masks" / f"{name}.png").shape
+        assert walk.stride == 4
+        assert walk.scores.shape[1:] == (-(-height // 4), -(-width // 4))
+        image = predictor.read(next((data / "images").glob(f"{name}.*")))
+        mask = read_label_image(work / "masks" / f"{name}.png")
+        assert (predictor.predict(image, tags).mask == mask).mean() > 0.99
+
+
+def test_a_training_that_is_interrupted_goes_on_to_the_same_network(made, tmp_path, monkeypatch):
+    data, work = made
+    real = train_irnet.displacement_loss
+    with monkeypatch.context() as patched:
+        patched.setattr(train_irnet, "displacement_loss", interrupted(real, call=2))
+        with pytest.raises(KeyboardInterrupt):
+            run_pipeline(data, tmp_path / "w", BOUNDARIES, stages=UP_TO_THE_WALK, workers=1)
+    run_pipeline(data, tmp_path / "w", BOUNDARIES, stages=UP_TO_THE_WALK, workers=1)
+    assert snapshot(tmp_path / "w" / "losses") == {
+        name: content
+        for name, content in snapshot(work / "losses").items()
+        if name in snapshot(tmp_path / "w" / "losses")
+    }
+    assert (tmp_path / "w" / "irnet.safetensors").read_bytes() == (work / "irnet.safetensors").read_bytes()
+
+
+def test_the_other_propagation_is_another_configuration(made):
+    data, work = made
+    with pytest.raises(InputError, match="propagation: irnet -> affinity"):
+        run_pipeline(data, work, replace(BOUNDARIES, propagation="affinity"), workers=1)
+
+
+@torch.no_grad()
+def test_links_are_the_same_in_the_mirror_and_nothing_crosses_a_boundary():
+    torch.manual_seed(0)
+    net = IRNet(build_backbone("lite")).eval()
+    x = torch.randn(1, 3, 48, 64)
+    plain, mirrored = (find_links(net, view, BOUNDARIES) for view in (x, x.flip(-1)))
+    assert plain.affinity.shape == (len(pair_offsets(3)), 12, 16)
+    assert plain.weight is not None
+    assert mirrored.weight is not None
+    assert torch.allclose(plain.weight, mirrored.weight.flip(-1), atol=1e-5)
+    net.edge.weight.zero_()
+    net.get_parameter("edge.bias").fill_(50)  # a boundary everywhere
+    closed = find_links(net, x, BOUNDARIES)
+    assert closed.affinity.max() < 1e-6
+    net.get_parameter("edge.bias").fill_(-50)
+    open_ = find_links(net, x, BOUNDARIES)
+    scores = torch.zeros(1, 12, 16)
+    scores[0, 5, 7] = 1
+    assert np.count_nonzero(open_.walk(scores, 8, 4) > 1e-6) > 20
