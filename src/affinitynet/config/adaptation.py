@@ -22,6 +22,7 @@ PAPER: Mapping[str, Any] = {
     "masks.alpha": 16.0,
     "classifier.precision": "float32",
     "affinity.precision": "float32",
+    "irnet.precision": "float32",
     "segmenter.precision": "float32",
     "refine.masks": False,
     "segmenter.rounds": 1,

@@ -11,7 +11,7 @@ from affinitynet.config.adaptation import Decision
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.runtime.precision import autocast
 
-TRAININGS = ("classifier", "affinity", "segmenter")
+TRAININGS = ("classifier", "affinity", "irnet", "segmenter")
 WORTH = 1.1
 """How much faster bfloat16 has to be to be taken: float32 is the more exact one."""
 
