@@ -68,7 +68,7 @@ def box_overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     return overlaps
 
 
-def average_precision(
+def mean_average_precision(
     images: Iterable[Comparison], num_classes: int, least_overlap: float = 0.5
 ) -> tuple[float, np.ndarray]:
     """Return the mean over classes of the area under precision over recall, and that of each class.
@@ -88,7 +88,7 @@ def average_precision(
 
     Example:
         >>> image = Comparison(np.array([0, 0]), np.array([0.9, 0.8]), np.array([0]), np.array([[0.2], [0.7]]))
-        >>> average_precision([image], 1)
+        >>> mean_average_precision([image], 1)
         (0.5, array([0.5]))
     """
     counts = np.zeros(num_classes, np.int64)

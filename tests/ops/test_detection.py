@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affinitynet.ops.average_precision import Comparison, average_precision, box_overlaps, mask_overlaps
+from affinitynet.ops.detection import Comparison, box_overlaps, mask_overlaps, mean_average_precision
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "irn_small.npz")
 
@@ -22,7 +22,7 @@ def test_is_the_originals():
         pairs = overlaps(GOLDEN["ap_found_masks"][found], GOLDEN["ap_truth_masks"][true])
         rows = GOLDEN["ap_found"][found]
         images.append(Comparison(rows[:, 1].astype(int), rows[:, 2], GOLDEN["ap_truth"][true, 1], pairs))
-    mean, areas = average_precision(images, 5)
+    mean, areas = mean_average_precision(images, 5)
     assert mean == pytest.approx(float(GOLDEN["ap_mean"]))
     np.testing.assert_allclose(areas, GOLDEN["ap_per_class"])
 
@@ -30,12 +30,12 @@ def test_is_the_originals():
 def test_what_is_found_twice_counts_once_and_other_classes_do_not_match():
     both = np.array([[0.9], [0.8], [0.9]])
     image = Comparison(np.array([0, 0, 1]), np.array([0.5, 0.9, 1.0]), np.array([0]), both)
-    mean, areas = average_precision([image], 2)
+    mean, areas = mean_average_precision([image], 2)
     assert areas[0] == mean == 1  # the surer of the two is the hit
     assert np.isnan(areas[1])
-    assert np.isnan(average_precision([], 2)[0])
+    assert np.isnan(mean_average_precision([], 2)[0])
     missed = Comparison(np.zeros(0, int), np.zeros(0), np.array([1]), np.zeros((0, 1)))
-    assert average_precision([missed], 2)[0] == 0
+    assert mean_average_precision([missed], 2)[0] == 0
 
 
 def test_mask_overlaps_are_those_of_the_single_masks():
