@@ -143,6 +143,7 @@ class ScoreMaps:
     Args:
         classes: 0-based class numbers, ascending.
         scores: floating [K, H, W] in [0, 1].
+        grid: the same maps on a coarse grid [K, h, w], where a walk starts from those.
 
     Raises:
         ValueError: shapes do not fit each other, or a score is not a number in [0, 1].
@@ -155,9 +156,12 @@ class ScoreMaps:
 
     classes: tuple[int, ...]
     scores: Tensor
+    grid: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check_maps("scores", self.scores, len(self.classes))
+        if self.grid is not None:
+            _check_maps("grid", self.grid, len(self.classes))
 
 
 @dataclass(frozen=True)

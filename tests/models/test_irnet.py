@@ -1,20 +1,36 @@
 """IRNet and its ResNet-50 give the numbers of the released code, weight for weight, from its own checkpoints."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from affinitynet.config.adaptation import adapted
+from affinitynet.config.settings import (
+    CamConfig,
+    CRFParams,
+    IRNetConfig,
+    MaskConfig,
+    PipelineConfig,
+    SeedConfig,
+    WalkConfig,
+)
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
+from affinitynet.inference.links import find_links
+from affinitynet.inference.refine import find_seeds, mask_scores
+from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier
 from affinitynet.models.irnet import IRNet
-from affinitynet.ops.affinity import affinity_loss, pair_labels
+from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
+from affinitynet.ops.decision import decide
+from affinitynet.records import ScoreMaps
 from affinitynet.tools.convert_weights import convert_weights
 from tests.support.golden_weights import values
 from tests.support.places import SHARED
@@ -71,6 +87,59 @@ def test_boundaries_and_displacements_are_the_original_ones(checkpoints, golden)
         assert relative(odd_displacement - mean, golden["irn_odd_displacement"]) < 1e-5
 
 
+RELEASED = replace(
+    PipelineConfig(network="resnet50"),
+    cams=CamConfig(multiple=16, grid=4, precision="float32"),
+    crf=CRFParams(bilateral_sxy=50.0, bilateral_srgb=5.0),
+    seeds=SeedConfig(thresholds=(0.05, 0.3)),
+    propagation="irnet",
+    irnet=IRNetConfig(canvas=512),
+    walk=WalkConfig(beta=10.0, alphas=(16.0,), precision="float32"),
+    masks=MaskConfig(source="walk", threshold=0.25, relative=True, keep_tags=False),
+)
+
+
+@needs_golden
+def test_activation_maps_of_both_sizes_are_the_original_ones(checkpoints, golden):
+    predictor = MaskPredictor(TagClassifier.load(checkpoints / "cam.pth", CLASSES), None, RELEASED)
+    found = predictor.cams(golden["image"], golden["cam_classes"].tolist())
+    assert found.grid is not None
+    assert relative(found.grid, golden["cam"]) < 1e-5
+    assert relative(found.scores, golden["cam_high_res"]) < 1e-5
+
+
+@needs_golden
+def test_seeds_are_the_original_ones(golden):
+    maps = ScoreMaps((0, 14), torch.from_numpy(golden["seed_cam"]))
+    seeds = find_seeds(golden["image"], maps, adapted(RELEASED), torch.device("cpu"))
+    assert (seeds.low.argmax(0).numpy() == golden["seed_fg_after"]).all()
+    assert (seeds.high.argmax(0).numpy() == golden["seed_bg_after"]).all()
+    labels = affinity_labels(seeds.low, seeds.high, foreground_first=True).numpy()
+    values_of = np.full(256, 255)
+    values_of[:3] = 0, 1, 15
+    assert (values_of[labels] == golden["seed_label"]).all()
+
+
+@needs_golden
+def test_boundaries_and_masks_on_a_canvas_are_the_original_ones(checkpoints, golden):
+    net = IRNet.load(checkpoints / "irn.pth")
+    with torch.no_grad():
+        net.edge.weight *= 2
+        net.get_parameter("edge.bias").fill_(7)
+    predictor = MaskPredictor(None, net, RELEASED)
+    x = torch.from_numpy(golden["input"])[None]
+    for view, name in ((x, "net_edge"), (x[:, :, :90, :122], "net_odd_edge")):
+        with torch.inference_mode():
+            links = find_links(net, view, predictor.config)
+        assert links.weight is not None
+        assert relative(1 - links.weight, golden[name][0]) < 1e-5
+    maps = ScoreMaps((0, 14), torch.from_numpy(golden["seed_cam"]), torch.from_numpy(golden["net_cam"]))
+    walk = predictor.walk(golden["image"], maps)
+    assert relative(walk.scores, golden["net_sem_walk"]) < 1e-4
+    scores = mask_scores(walk, (96, 128), predictor.config.masks, predictor.config.crf, lambda: golden["image"])
+    assert (decide(scores, walk.classes) != golden["net_sem_label"]).sum() <= 3
+
+
 @needs_golden
 def test_three_steps_of_training_are_the_original_ones(checkpoints, golden):
     net = IRNet.load(checkpoints / "irn.pth").train()
@@ -96,7 +165,7 @@ def test_three_steps_of_training_are_the_original_ones(checkpoints, golden):
         "fc_edge1.1.weight": net.get_parameter("edges.0.1.weight"),
         "fc_edge6.weight": net.get_parameter("edge.weight"),
         "fc_edge6.bias": net.get_parameter("edge.bias"),
-        "fc_dp7.3.weight": net.get_parameter("join.3.weight"),
+        "fc_dp7.3.weight": net.get_parameter("displacement.weight"),
     }.items():
         expected = golden[f"train_final_{name}"]
         # With a learning rate of 1 and gradients that are signs, rounding in float32 makes 1.2e-4 of the last one.

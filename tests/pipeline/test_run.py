@@ -76,12 +76,12 @@ def test_an_interrupted_run_continues_to_the_same_result(world, finished, tmp_pa
     work = tmp_path / "w"
     from affinitynet.pipeline.stages import make_seeds
 
-    real = make_seeds.confident_seeds
-    monkeypatch.setattr(make_seeds, "confident_seeds", interrupted(real, call=3))
+    real = make_seeds.find_seeds
+    monkeypatch.setattr(make_seeds, "find_seeds", interrupted(real, call=3))
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(world, work, QUICK, workers=1)
     assert not list(work.rglob(".writing-*"))
-    monkeypatch.setattr(make_seeds, "confident_seeds", real)
+    monkeypatch.setattr(make_seeds, "find_seeds", real)
     run_pipeline(world, work, QUICK, workers=1)
     same = ("cams", "seeds", "walks", "masks", "losses")
     for kind in same:

@@ -108,6 +108,11 @@ class CamConfig:
     """Sizes of the image the classifier sees, each also mirrored; the maps are summed."""
     precision: Precision = "bfloat16"
     """Arithmetic of the classifier."""
+    multiple: int = 1
+    """Maps are enlarged to the next multiple of this many pixels and cut to the image (IRNet's released code: 16)."""
+    grid: int | None = None
+    """Stride of a second set of maps, which IRNet's released code starts its walk from (4). null: the walk averages the
+    maps over its grid."""
     from_folder: str | None = None
     """Folder of maps that another method made, NAME.npy or NAME.npz, to take as they are; --cams.from for short. null:
     the classifier's."""
@@ -119,6 +124,8 @@ class CamConfig:
             self.scales,
             "one or more numbers above 0",
         )
+        _require(1 <= self.multiple <= 64, "multiple", self.multiple, "in 1..64")
+        _require(self.grid is None or 1 <= self.grid <= 64, "grid", self.grid, "in 1..64")
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,11 @@ class SeedConfig:
     """The same; a high one leaves confident background. null: 32 (paper), or 4 for local maps."""
     crf_scale: float | None = None
     """Factor of the CRF's widths in pixels. null: 1 (paper), or for local maps by the size of the objects."""
+    thresholds: tuple[float, float] | None = None
+    """Constant background scores instead of low_alpha and high_alpha: that of confident background and that of
+    confident foreground (IRNet's released code: 0.05 and 0.3); the CRF then sees labels instead of scores."""
+    certainty: float = 0.7
+    """With thresholds: the CRF's probability of a pixel's label."""
 
     def __post_init__(self) -> None:
         low, high = self.low_alpha, self.high_alpha
@@ -163,6 +175,10 @@ class SeedConfig:
         _require(all(alpha is None or alpha > 0 for alpha in (low, high)), "low_alpha, high_alpha", (low, high), rule)
         _require(low is None or high is None or low < high, "low_alpha, high_alpha", (low, high), rule)
         _require(self.crf_scale is None or self.crf_scale > 0, "crf_scale", self.crf_scale, "above 0")
+        given = self.thresholds
+        rule = "two numbers in (0, 1), in ascending order"
+        _require(given is None or 0 < given[0] < given[1] < 1, "thresholds", given, rule)
+        _require(0.5 < self.certainty < 1, "certainty", self.certainty, "between 0.5 and 1")
 
 
 @dataclass(frozen=True)
@@ -202,9 +218,13 @@ class IRNetConfig(TrainConfig):
     """Pairs closer than this are walked (released code: 5)."""
     border: Literal["original", "full"] = "full"
     """Which pairs are learnt from: the released code's, which leaves out sources near three borders, or all."""
+    canvas: int = 0
+    """Pixels of the square that smaller images are labelled on, since the network's norms see it too (released code:
+    512). 0: the image alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(self.canvas >= 0, "canvas", self.canvas, "at least 0")
         for name in ("radius", "walk_radius"):
             _require(2 <= getattr(self, name) <= 16, name, getattr(self, name), "in 2..16")
 
@@ -242,6 +262,9 @@ class MaskConfig:
     local maps."""
     threshold: float | None = None
     """A constant background score in (0, 1) instead of alpha's; null: use alpha."""
+    relative: bool = False
+    """Divide the walked scores of an image by the greatest of them before they are compared with the threshold (IRNet's
+    released code)."""
     crf: bool = False
     """Pass the walked scores through the dense CRF at full size before the decision."""
     source: Literal["auto", "cams", "crf", "walk"] = "auto"
@@ -253,6 +276,9 @@ class MaskConfig:
     def __post_init__(self) -> None:
         _require(self.alpha is None or self.alpha > 0, "alpha", self.alpha, "above 0")
         _require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        _require(
+            not self.relative or self.threshold is not None, "relative", self.relative, "false without a threshold"
+        )
 
 
 @dataclass(frozen=True)

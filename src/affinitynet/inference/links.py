@@ -66,7 +66,7 @@ def find_links(network: PairNetwork, x: Tensor, config: PipelineConfig) -> Links
             features = network(x)
         pairs = config.affinity
         return Links(pair_affinity(features, pairs.radius, pairs.border)[0], None, pairs.radius, pairs.border)
-    views = torch.cat([_padded(x), _padded(x.flip(-1))])
+    views = torch.cat([_on_canvas(view, config.irnet.canvas) for view in (x, x.flip(-1))])
     with autocast(x.device, config.walk.precision):
         plain, mirrored = network.boundary_logits(views)[:, :height, :width]
     boundaries = ((plain + mirrored.flip(-1)) / 2).sigmoid()
@@ -74,5 +74,7 @@ def find_links(network: PairNetwork, x: Tensor, config: PipelineConfig) -> Links
     return Links(boundary_affinity(boundaries[None], radius, "full")[0], 1 - boundaries, radius, "full")
 
 
-def _padded(x: Tensor) -> Tensor:
-    return F.pad(x, (0, -x.shape[3] % MULTIPLE, 0, -x.shape[2] % MULTIPLE))
+def _on_canvas(x: Tensor, canvas: int) -> Tensor:
+    """Pad an image at the right and at the bottom: to the canvas, or beyond it to a multiple of the strides."""
+    height, width = (canvas - side if side <= canvas else -side % MULTIPLE for side in x.shape[2:])
+    return F.pad(x, (0, width, 0, height))

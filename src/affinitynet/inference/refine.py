@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affinitynet.config.adaptation import given
-from affinitynet.config.settings import CRFParams, MaskConfig
+from affinitynet.config.adaptation import given, seed_crf
+from affinitynet.config.settings import CRFParams, MaskConfig, PipelineConfig
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import enlarge, walked_scores
-from affinitynet.ops.seeds import background_score
-from affinitynet.records import BACKGROUND, ScoreMaps, Walk
+from affinitynet.ops.seeds import background_score, confident_seeds, threshold_seeds
+from affinitynet.records import BACKGROUND, ScoreMaps, Seeds, Walk
 
 
 @torch.inference_mode()
@@ -43,10 +43,29 @@ def mask_scores(
         tensor([1])
     """
     background = masks.threshold if masks.threshold is not None else walk.background_of(given(masks.alpha))
-    scores = walked_scores(walk, size, background)
+    scores = walked_scores(walk, size, background, masks.relative)
     if masks.crf and len(scores) > 1:
         return dense_crf(torch.from_numpy(image().copy()).to(scores.device), scores, crf)
     return scores
+
+
+@torch.inference_mode()
+def find_seeds(image: np.ndarray, cams: ScoreMaps, config: PipelineConfig, device: torch.device) -> Seeds:
+    """Return the dense CRF's scores of an image uint8 [H, W, 3], at a low and at a high strength of its background.
+
+    Example:
+        >>> from affinitynet.config.adaptation import adapted
+        >>> blank, maps = np.zeros((8, 8, 3), np.uint8), ScoreMaps((0,), torch.rand(1, 8, 8))
+        >>> find_seeds(blank, maps, adapted(PipelineConfig()), torch.device("cpu")).low.shape
+        torch.Size([2, 8, 8])
+    """
+    pixels, maps = torch.from_numpy(image.copy()).to(device), cams.scores.to(device)
+    settings, crf = config.seeds, seed_crf(config)
+    if settings.thresholds is not None:
+        both = threshold_seeds(pixels, maps, settings.thresholds[::-1], settings.certainty, crf)
+    else:
+        both = confident_seeds(pixels, maps, (given(settings.low_alpha), given(settings.high_alpha)), crf)
+    return Seeds(cams.classes, both[0], both[1])
 
 
 def map_scores(cams: ScoreMaps, alpha: float) -> Tensor:

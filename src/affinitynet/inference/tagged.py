@@ -20,14 +20,14 @@ from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.links import PairNetwork, find_links, load_pair_network
-from affinitynet.inference.refine import keep_tags, map_scores, mask_scores
+from affinitynet.inference.refine import find_seeds, keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.classifier import TagClassifier, load_classifier
 from affinitynet.models.local_classifier import LocalClassifier, seen_size
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.decision import decide
-from affinitynet.ops.seeds import background_score, confident_seeds
+from affinitynet.ops.seeds import background_score
 from affinitynet.records import VALUES, Prediction, ScoreMaps, ValueRanges, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
@@ -135,8 +135,7 @@ class MaskPredictor:
         if config.masks.source == "cams":
             return map_scores(cams, low)
         if config.masks.source == "crf":
-            pixels = torch.from_numpy(image.copy()).to(self.device)
-            return confident_seeds(pixels, cams.scores.to(self.device), [low], seed_crf(config))[0]
+            return find_seeds(image, cams, config, self.device).low
         return mask_scores(self.walk(image, cams), image.shape[:2], config.masks, config.crf, lambda: image)
 
     def _class_number(self, tag: str | int) -> int:
@@ -174,7 +173,12 @@ class MaskPredictor:
             x = self._input(resize(image, size), classifier)
             with autocast(self.device, self.config.cams.precision):
                 maps.append(classifier.activation_maps(torch.cat([x, x.flip(-1)]), classes))
-        return ScoreMaps(tuple(classes), class_activation_maps(maps, (height, width)))
+        config = self.config.cams
+        fused = class_activation_maps(maps, (height, width), config.multiple)
+        if config.grid is None:
+            return ScoreMaps(tuple(classes), fused)
+        coarse = class_activation_maps(maps, (-(-height // config.grid), -(-width // config.grid)))
+        return ScoreMaps(tuple(classes), fused, coarse)
 
     def _local(self, image: np.ndarray, classifier: LocalClassifier, classes: Sequence[int]) -> Tensor:
         """Return how probable classes are in each pixel, float32 [K, H, W], from the image and its mirror image."""
@@ -190,11 +194,12 @@ class MaskPredictor:
         """Spread an image's class activation maps [K, H, W] along its affinities (docs/method.md, "Random walk")."""
         walk, network = self.config.walk, self._affinity_net
         stride = network.stride
-        maps = cams.scores.to(self.device)
+        maps = (cams.scores if cams.grid is None else cams.grid).to(self.device)
         background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, maps.to(background)])
-        scores = F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride))
-        scores = F.avg_pool2d(scores, stride)
+        if cams.grid is None:
+            scores = F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride))
+            scores = F.avg_pool2d(scores, stride)
         if len(maps):
             links = find_links(network, self._input(image, network), self.config)
             scores = links.walk(scores, walk.beta, walk.steps)

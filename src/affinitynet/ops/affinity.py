@@ -168,7 +168,7 @@ def padded(maps: Tensor, radius: int, border: Border, fill: float) -> Tensor:
     raise ValueError(f"border must be 'original' or 'full', got {border!r}")
 
 
-def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
+def affinity_labels(low: Tensor, high: Tensor, foreground_first: bool = False) -> Tensor:
     """Label the pixels AffinityNet can learn from (paper, section 3.2; docs/method.md, "Labels").
 
     A pixel is confident foreground where a class wins against an amplified background (low alpha), and
@@ -177,6 +177,7 @@ def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
     Args:
         low, high: floating [K + 1, H, W], CRF scores with the low and the high alpha, background
             first, average-pooled to the feature map; 0 everywhere where the image was padded.
+        foreground_first: a pixel of which both are confident is foreground, as in IRNet; else it is background.
 
     Returns:
         int64 [H, W]: 0 background, k the foreground of row k, 255 neutral.
@@ -195,8 +196,10 @@ def affinity_labels(low: Tensor, high: Tensor) -> Tensor:
             f"low and high must both be [K + 1, H, W], background first; got {list(low.shape)} and {list(high.shape)}"
         )
     labels = low.argmax(0)
-    labels[labels == BACKGROUND] = IGNORE
-    labels[high.argmax(0) == BACKGROUND] = BACKGROUND
+    unsure = labels == BACKGROUND
+    labels[unsure] = IGNORE
+    background = high.argmax(0) == BACKGROUND
+    labels[background & unsure if foreground_first else background] = BACKGROUND
     labels[torch.maximum(low, high).amax(0) < SCORE_FLOOR] = IGNORE
     return labels
 

@@ -98,13 +98,14 @@ def foreground(scores: Tensor, classes: Sequence[int]) -> tuple[Tensor, np.ndarr
     return strength, np.array([c + 1 for c in classes], np.uint8)[index.cpu().numpy()]
 
 
-def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor) -> Tensor:
+def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor, relative: bool = False) -> Tensor:
     """Return the scores of a walk at the size its image was labelled at: float32 [K + 1, H, W], background first.
 
     Args:
         walk: scores at its stride.
         size: (H, W), at most the stride times that of the walk.
         background: a constant in (0, 1), or the walked background of one strength [h, w].
+        relative: divide the classes' scores by the greatest of them.
 
     Example:
         >>> walk = Walk((0,), (4.0,), torch.zeros(1, 1, 2), torch.ones(1, 1, 2), stride=8)
@@ -116,7 +117,10 @@ def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor)
     first = torch.full_like(first, background) if isinstance(background, float) else background[None]
     scores = torch.cat([first, walk.scores])[None]
     full = F.interpolate(scores, scale_factor=walk.stride, mode="bilinear", align_corners=False)[0]
-    return full[:, : size[0], : size[1]].clamp(0, 1)
+    full = full[:, : size[0], : size[1]].clamp(0, 1)
+    if relative and len(walk.scores):
+        full[1:] /= full[1:].amax().clamp(min=torch.finfo(full.dtype).tiny)
+    return full
 
 
 def enlarge(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

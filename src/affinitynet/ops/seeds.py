@@ -62,3 +62,45 @@ def confident_seeds(
         return cams.new_ones(len(alphas), 1, *cams.shape[1:], dtype=torch.float32)
     problems = [torch.cat([background_score(cams, alpha)[None], cams]) for alpha in alphas]
     return dense_crf(image, torch.stack(problems), params)
+
+
+def threshold_seeds(
+    image: Tensor,
+    cams: Tensor,
+    thresholds: Sequence[float] = (0.3, 0.05),
+    certainty: float = 0.7,
+    params: CRFParams | None = None,
+) -> Tensor:
+    """Return the dense CRF's scores of the labels that each constant background leaves (IRNet's seeds).
+
+    Confident foreground is where a class wins against a high threshold, confident background where the background
+    wins against a low one.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        cams: float [K, H, W] in [0, 1].
+        thresholds: A constant background scores.
+        certainty: probability of a pixel's label before the CRF, above that of the others, which share the rest.
+        params: of the CRF.
+
+    Returns:
+        float32 [A, K + 1, H, W], background first.
+
+    Raises:
+        ValueError: as :func:`dense_crf`.
+
+    Example:
+        >>> image = torch.zeros(8, 8, 3, dtype=torch.uint8)
+        >>> found = threshold_seeds(image, torch.full((1, 8, 8), 0.2))
+        >>> found.argmax(1).flatten(1).unique(dim=1).tolist()
+        [[0], [1]]
+    """
+    count = len(cams)
+    if not count:
+        return cams.new_ones(len(thresholds), 1, *cams.shape[1:], dtype=torch.float32)
+    problems = []
+    for threshold in thresholds:
+        labels = torch.cat([torch.full_like(cams[:1], threshold), cams]).argmax(0)
+        scores = torch.full((count + 1, *labels.shape), (1 - certainty) / count, device=cams.device)
+        problems.append(scores.scatter_(0, labels[None], certainty))
+    return dense_crf(image, torch.stack(problems), params)

@@ -84,13 +84,16 @@ class Artifacts(Generic[Record]):
 
 
 def _write_cams(path: Path, cams: ScoreMaps) -> None:
-    save_arrays(path, classes=_numbers(cams.classes), scores=_halves(cams.scores))
+    grid = {} if cams.grid is None else {"grid": cams.grid.cpu().numpy()}
+    save_arrays(path, classes=_numbers(cams.classes), scores=_halves(cams.scores), **grid)
 
 
 def _read_cams(path: Path) -> ScoreMaps:
+    arrays = load_arrays(path)
     classes, scores = _arrays(path, "classes", "scores")
+    grid = _tensor(arrays["grid"]) if "grid" in arrays else None
     with _Checked(path):
-        return ScoreMaps(_classes(classes), _tensor(scores).float())
+        return ScoreMaps(_classes(classes), _tensor(scores).float(), grid)
 
 
 def _write_seeds(path: Path, seeds: Seeds) -> None:

@@ -24,7 +24,8 @@ _HEADS = (
     (r"fc_edge([1-5])\.([01]\.\w+)", r"edges.\1.\2"),
     (r"fc_dp([1-5])\.([01]\.\w+)", r"displacements.\1.\2"),
     (r"fc_dp6\.([01]\.\w+)", r"join_coarse.\1"),
-    (r"fc_dp7\.([013]\.\w+)", r"join.\1"),
+    (r"fc_dp7\.([01]\.\w+)", r"join.\1"),
+    (r"fc_dp7\.3\.(\w+)", r"displacement.\1"),
     (r"mean_shift\.running_mean", "mean_displacement"),
 )
 """Names of the released code's heads, and ours; its layers count from 1."""
@@ -78,7 +79,7 @@ def _our_head(name: str) -> str | None:
 
     Example:
         >>> _our_head("fc_edge1.0.weight"), _our_head("fc_dp7.3.weight"), _our_head("edge_layers.0.0.weight")
-        ('edges.0.0.weight', 'join.3.weight', None)
+        ('edges.0.0.weight', 'displacement.weight', None)
     """
     for theirs, ours in _HEADS:
         if re.fullmatch(theirs, name):
