@@ -1,23 +1,14 @@
 """IRNet and its ResNet-50 give the numbers of the released code, weight for weight, from its own checkpoints."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from affinitynet.config.adaptation import adapted
-from affinitynet.config.settings import (
-    CamConfig,
-    CRFParams,
-    IRNetConfig,
-    MaskConfig,
-    PipelineConfig,
-    SeedConfig,
-    WalkConfig,
-)
-from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.config.presets import PRESETS
+from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
 from affinitynet.inference.links import find_links
@@ -25,7 +16,7 @@ from affinitynet.inference.refine import find_seeds, mask_scores
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
-from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
@@ -87,16 +78,7 @@ def test_boundaries_and_displacements_are_the_original_ones(checkpoints, golden)
         assert relative(odd_displacement - mean, golden["irn_odd_displacement"]) < 1e-5
 
 
-RELEASED = replace(
-    PipelineConfig(network="resnet50"),
-    cams=CamConfig(multiple=16, grid=4, precision="float32"),
-    crf=CRFParams(bilateral_sxy=50.0, bilateral_srgb=5.0),
-    seeds=SeedConfig(thresholds=(0.05, 0.3)),
-    propagation="irnet",
-    irnet=IRNetConfig(canvas=512),
-    walk=WalkConfig(beta=10.0, alphas=(16.0,), precision="float32"),
-    masks=MaskConfig(source="walk", threshold=0.25, relative=True, keep_tags=False),
-)
+RELEASED = PRESETS["irn"]
 
 
 @needs_golden
@@ -174,6 +156,45 @@ def test_three_steps_of_training_are_the_original_ones(checkpoints, golden):
     with torch.inference_mode():
         mean = net(x)[1].mean((0, 2, 3))
     assert relative(mean, golden["train_mean_displacement"]) < 1e-3
+
+
+@needs_golden
+def test_two_steps_of_the_classifiers_training_are_the_original_ones(checkpoints, golden):
+    model = TagClassifier.load(checkpoints / "cam.pth", CLASSES).train()
+    groups = [{"params": group["params"], "lr": 1e-4 * group["factor"]} for group in model.parameter_groups()]
+    assert [group["factor"] for group in model.parameter_groups()] == [1, 10]
+    assert all(group["decays"] for group in model.parameter_groups())
+    config = RELEASED.classifier
+    optimizer = torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
+    tags = torch.from_numpy(golden["cam_train_tags"])
+
+    def batch(long_side):
+        canvas = torch.zeros(2, 3, 512, 512)
+        for place, image in zip(canvas, golden["cam_train_images"], strict=True):
+            size = (image.shape[0] * long_side // image.shape[1], long_side)
+            x = normalise(to_tensor(resize(image, size)), model.backbone.mean, model.backbone.std)
+            place[:, : size[0], : size[1]] = x
+        return canvas
+
+    losses = []
+    for step in range(2):
+        for group, factor in zip(optimizer.param_groups, (1, 10), strict=True):
+            group["lr"] = 1e-4 * factor * (1 - step / 2) ** config.poly_power
+        logits = model(batch(320))
+        if step == 0:
+            assert relative(logits, golden["cam_train_logits"]) < 1e-5
+        loss = tag_loss(logits, tags)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.inference_mode():
+            losses += [loss.item(), tag_loss(model(batch(128)), tags).item()]
+    np.testing.assert_allclose(losses, golden["cam_train_losses"], rtol=1e-4)
+    assert relative(model.fc8.weight[:, ::64, 0, 0], golden["cam_train_final_classifier"]) < 1e-4
+    layers = ("fc8", "layer4.2.conv3", "layer4.2.bn3", "layer3.0.conv1", "layer2.3.conv3", "conv1")
+    names = ["fc8.weight", *(f"backbone.network.{layer}.weight" for layer in layers[1:])]
+    norms = [float(model.get_parameter(name).detach().norm()) for name in names]
+    np.testing.assert_allclose(norms, golden["cam_train_final_norms"], rtol=1e-4)
 
 
 @needs_golden

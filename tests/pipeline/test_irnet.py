@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from affinitynet.config.presets import PRESETS
 from affinitynet.config.settings import IRNetConfig
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
@@ -13,9 +14,11 @@ from affinitynet.inference.links import find_links
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.irnet import IRNet
-from affinitynet.ops.affinity import pair_offsets
+from affinitynet.ops.affinity import affinity_labels, pair_offsets
+from affinitynet.pipeline import seed_samples
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages import train_irnet
+from affinitynet.records import TaggedImage
 from affinitynet.work.folder import WorkFolder
 from tests.support.interrupts import interrupted
 from tests.support.worlds import QUICK, snapshot, tags_of, tiny_world
@@ -65,6 +68,49 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_network(made, tmp_pa
         if name in snapshot(tmp_path / "w" / "losses")
     }
     assert (tmp_path / "w" / "irnet.safetensors").read_bytes() == (work / "irnet.safetensors").read_bytes()
+
+
+def test_the_released_codes_recipe_runs_as_a_whole(tmp_path):
+    recipe = PRESETS["irn"]
+    config = replace(
+        recipe,
+        network="lite",
+        classifier=replace(recipe.classifier, epochs=1, batch_size=2, crop_size=64),
+        cams=replace(recipe.cams, scales=(1.0,)),
+        irnet=replace(recipe.irnet, epochs=1, batch_size=2, crop_size=64, canvas=128),
+        segmenter=QUICK.segmenter,
+    )
+    data = tiny_world(tmp_path / "data")
+    run_pipeline(data, tmp_path / "work", config, workers=1)
+    folder = WorkFolder(tmp_path / "work")
+    for name, tags in tags_of(data).items():
+        assert (folder.cams.load(name).grid is not None) == bool(tags)
+        walk, mask = folder.walks.load(name), folder.masks.load(name)
+        assert walk.stride == 4
+        assert set(np.unique(mask)) <= {0, *(number + 1 for number in walk.classes)}
+        assert not tags or mask.any()  # the greatest score of an image is above a quarter of itself
+
+
+def test_labels_are_decided_at_full_size_and_fall_on_the_grid_as_the_image_does(made, monkeypatch):
+    data, work = made
+    config = replace(BOUNDARIES.irnet, min_scale=1.0, max_scale=1.0, crop_size=96, jitter=(0.0, 0.0, 0.0, 0.0))
+    folder = WorkFolder(work)
+    monkeypatch.setattr(seed_samples, "random_flip", lambda *maps: maps)
+    for path in sorted((data / "images").glob("train_*")):
+        seeds = folder.seeds.load(path.stem)
+        record = TaggedImage(path.stem, path, seeds.classes)
+        samples = seed_samples.ScaledSeedSamples((record,), folder, None, config, 4, (0.5,) * 3, (0.5,) * 3)
+        x, labels = samples(0)
+        whole = affinity_labels(seeds.low, seeds.high, foreground_first=True)
+        inside = torch.nonzero(x.abs().sum(0))  # the canvas is 0
+        top, left = inside.min(0).values.tolist()
+        height, width = min(96, whole.shape[0]), min(96, whole.shape[1])
+        assert labels.shape == (24, 24)
+        assert set(labels.unique().tolist()) <= {*range(len(seeds.classes) + 1), 255}
+        if height == whole.shape[0] and width == whole.shape[1]:
+            canvas = torch.full((96, 96), 255)
+            canvas[top : top + height, left : left + width] = whole
+            assert torch.equal(labels, canvas[2::4, 2::4])
 
 
 def test_the_other_propagation_is_another_configuration(made):

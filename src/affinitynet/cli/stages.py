@@ -35,7 +35,7 @@ def run_from_flags(
         work: Work folder: everything made goes here.
         data: VOC devkit folder, or folder of images with a table of tags; null: the one --work was made from.
         tags: Table of tags (CSV, .xlsx, JSON), wherever it is; null: that in --data, or the one --work was made from.
-        preset: Recipe the settings start from: lite, vgg16 or resnet38 (the paper's); null: the network's own.
+        preset: Recipe the settings start from: lite, vgg16, resnet38 (the paper's) or irn; null: the network's own.
         config: YAML file of settings; flags win over it.
         force: Recompute what the work folder holds under other settings.
         changes: settings given as flags, nested.

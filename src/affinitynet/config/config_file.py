@@ -24,7 +24,7 @@ def to_dict(config: Any) -> dict:
     Example:
         >>> from affinitynet.config.settings import SeedConfig
         >>> to_dict(SeedConfig())
-        {'low_alpha': None, 'high_alpha': None, 'crf_scale': None}
+        {'low_alpha': None, 'high_alpha': None, 'crf_scale': None, 'thresholds': None, 'certainty': 0.7}
     """
     return {
         key: [*value] if isinstance(value, tuple) else to_dict(value) if isinstance(value, dict) else value

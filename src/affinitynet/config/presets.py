@@ -8,6 +8,9 @@ from affinitynet.config.settings import (
     AffinityConfig,
     CamConfig,
     ClassifierConfig,
+    CRFParams,
+    EvaluateConfig,
+    IRNetConfig,
     MaskConfig,
     PipelineConfig,
     RefineConfig,
@@ -55,11 +58,60 @@ def _paper(network: str) -> PipelineConfig:
     )
 
 
+def _irn() -> PipelineConfig:
+    """Return every setting of the released code of IRNet (docs/reproduce.md)."""
+    # As in AffinityNet's code the weight decay lands in the momentum argument.
+    momentum = decay = 1e-4
+    still = (0.0, 0.0, 0.0, 0.0)
+    return PipelineConfig(
+        network="resnet50",
+        longest_side=None,
+        propagation="irnet",
+        classifier=ClassifierConfig(
+            epochs=5,
+            min_steps=0,
+            batch_size=16,
+            crop_size=512,
+            learning_rate=0.1,
+            momentum=momentum,
+            weight_decay=decay,
+            jitter=still,
+            precision="float32",
+            min_scale=320 / 512,
+            max_scale=640 / 512,
+            maps="cam",
+            hold_out=0.0,
+        ),
+        cams=CamConfig(multiple=16, grid=4, precision="float32"),
+        seeds=SeedConfig(thresholds=(0.05, 0.3), certainty=0.7),
+        crf=CRFParams(bilateral_sxy=50.0, bilateral_srgb=5.0),
+        irnet=IRNetConfig(
+            epochs=3,
+            min_steps=0,
+            batch_size=32,
+            crop_size=512,
+            learning_rate=0.1,
+            momentum=momentum,
+            weight_decay=decay,
+            jitter=still,
+            precision="float32",
+            border="original",
+            canvas=512,
+        ),
+        walk=WalkConfig(beta=10.0, alphas=(16.0,), precision="float32"),
+        masks=MaskConfig(source="walk", threshold=0.25, relative=True, keep_tags=False),
+        refine=RefineConfig(masks=False),
+        segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
+        evaluate=EvaluateConfig(cam_threshold=0.15),
+    )
+
+
 PRESETS: dict[str, PipelineConfig] = {
     "lite": PipelineConfig(),
     "vgg16": _paper("vgg16"),
     "resnet38": _paper("resnet38"),
     "resnet50": PipelineConfig(network="resnet50"),
+    "irn": _irn(),
 }
 """Name -> recipe: ``lite`` as measured in docs/how-it-adapts.md, the paper's networks as released."""
 

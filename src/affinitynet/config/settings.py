@@ -218,6 +218,10 @@ class IRNetConfig(TrainConfig):
     """Pairs closer than this are walked (released code: 5)."""
     border: Literal["original", "full"] = "full"
     """Which pairs are learnt from: the released code's, which leaves out sources near three borders, or all."""
+    min_scale: float = 0.5
+    """Least random factor of a training image's size."""
+    max_scale: float = 1.5
+    """Greatest random factor of a training image's size."""
     canvas: int = 0
     """Pixels of the square that smaller images are labelled on, since the network's norms see it too (released code:
     512). 0: the image alone."""
@@ -225,6 +229,8 @@ class IRNetConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.canvas >= 0, "canvas", self.canvas, "at least 0")
+        scales = (self.min_scale, self.max_scale)
+        _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
         for name in ("radius", "walk_radius"):
             _require(2 <= getattr(self, name) <= 16, name, getattr(self, name), "in 2..16")
 

@@ -41,7 +41,7 @@ class TagClassifier(nn.Module):
         self.backbone = backbone
         self.dropout = nn.Dropout2d(backbone.dropout)
         self.fc8 = nn.Conv2d(self.backbone.channels[-1], len(self.classes), 1, bias=False)
-        nn.init.xavier_uniform_(self.fc8.weight)
+        backbone.initialise(self.fc8)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits float32 [B, C] of normalised images [B, 3, H, W]."""
@@ -55,7 +55,7 @@ class TagClassifier(nn.Module):
 
     def parameter_groups(self) -> list[dict]:
         """Return the optimiser's groups; only ``fc8`` is new."""
-        return parameter_groups(self, self.fc8)
+        return parameter_groups(self, self.fc8, self.backbone.alike)
 
     @classmethod
     def load(cls, path: Path, classes: Sequence[str] | None = None) -> TagClassifier:

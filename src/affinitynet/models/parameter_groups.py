@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list[dict]:
+def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module], alike: bool = False) -> list[dict]:
     """Split trainable parameters into the four groups of the original optimiser.
 
     Pretrained weights learn at ``lr``, pretrained biases at ``2 lr`` without decay, new layers'
@@ -15,6 +15,7 @@ def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list
     Args:
         model: the whole network.
         new: the parts that start from random values.
+        alike: biases learn as fast as weights and decay too, as in the released code of IRNet.
 
     Returns:
         Groups ``{"params", "factor", "decays"}``, without empty ones.
@@ -32,5 +33,6 @@ def parameter_groups(model: nn.Module, new: nn.Module | list[nn.Module]) -> list
     ]
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[2 * (id(parameter) in fresh) + name.endswith("bias")]["params"].append(parameter)
+            apart = name.endswith("bias") and not alike
+            groups[2 * (id(parameter) in fresh) + apart]["params"].append(parameter)
     return [group for group in groups if group["params"]]

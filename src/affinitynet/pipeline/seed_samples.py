@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from affinitynet.config.settings import TrainConfig
+from affinitynet.config.settings import IRNetConfig, TrainConfig
 from affinitynet.data.images import load_tagged
-from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, to_tensor
+from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.ops.affinity import affinity_labels
 from affinitynet.pipeline.context import Context
-from affinitynet.records import TaggedImage
+from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
 
@@ -60,7 +62,34 @@ class SeedSamples:
         return seeds.low, seeds.high
 
 
-def seed_samples(context: Context, config: TrainConfig, stride: int, backbone: Backbone) -> SeedSamples:
+@dataclass(frozen=True)
+class ScaledSeedSamples(SeedSamples):
+    """The same for IRNet: images also change in size, and labels are decided before they are reduced to the grid.
+
+    Outside the image the input is 0 after it was normalised, and labels are 255 (docs/method.md, "IRNet").
+    """
+
+    config: IRNetConfig
+
+    def __call__(self, index: int) -> Sample:
+        record, config = self.records[index], self.config
+        image = reduced(load_tagged(record), self.longest_side)
+        low, high = self._seeds(record.name, torch.Size(image.shape[:2]))
+        labels = affinity_labels(low, high, foreground_first=True).byte().numpy()
+        factor = float(torch.empty(()).uniform_(config.min_scale, config.max_scale))
+        size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
+        labels = np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
+        colours = jitter_colours(to_tensor(resize(image, size)), config.jitter)
+        # The canvas around a small image is 0, so labels are held below 0 until they are on it.
+        below = torch.from_numpy(labels.astype(np.int64))[None] - IGNORE
+        x, below = random_flip(*random_crop(config.crop_size, normalise(colours, self.mean, self.std), below))
+        middle = self.stride // 2
+        return x, below[0, middle :: self.stride, middle :: self.stride] + IGNORE
+
+
+def seed_samples(
+    kind: type[SeedSamples], context: Context, config: TrainConfig, stride: int, backbone: Backbone
+) -> SeedSamples:
     """Return the samples of a run. An image without a tag has no foreground, so its seeds tell nothing apart."""
     records = tuple(record for record in context.training_images if record.tags)
-    return SeedSamples(records, context.work, context.config.longest_side, config, stride, backbone.mean, backbone.std)
+    return kind(records, context.work, context.config.longest_side, config, stride, backbone.mean, backbone.std)

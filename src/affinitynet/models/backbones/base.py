@@ -29,6 +29,7 @@ class Backbone(nn.Module):
         groups: groups of the GroupNorm after each reduction; ``None`` for no norm.
         frozen: modules that keep their pretrained values.
         dropout: share of the last features that the classifier drops in training.
+        alike: biases learn as weights do (:func:`affinitynet.models.parameter_groups.parameter_groups`).
         settings: what is needed to rebuild it.
         loaded: what was read from a weight file, in one line; empty if nothing was.
         cpu_layout: fastest memory layout for inference on a CPU.
@@ -42,6 +43,7 @@ class Backbone(nn.Module):
     groups: tuple[int, ...] | None
     frozen: list[nn.Module]
     dropout: float = 0.5
+    alike: bool = False
     settings: dict[str, Any]
     loaded: str = ""
     cpu_layout: torch.memory_format = torch.channels_last
@@ -53,6 +55,10 @@ class Backbone(nn.Module):
     def rectify(self, maps: Tensor) -> Tensor:
         """Turn the classifier's signed maps into activation maps."""
         return F.relu(maps)
+
+    def initialise(self, classifier: nn.Conv2d) -> None:
+        """Set the random values that a classifier of the last features starts from."""
+        nn.init.xavier_uniform_(classifier.weight)
 
     def layout(self, device: torch.device) -> torch.memory_format:
         """Return the memory layout for inference on ``device``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import timm
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from affinitynet.errors import InputError
@@ -29,6 +29,7 @@ class ResNet50(Backbone):
     reduced = (16, 32, 64, 128, 256)
     groups = (2, 4, 8, 16, 32)
     dropout = 0.0
+    alike = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,6 +39,9 @@ class ResNet50(Backbone):
             part.stride = (1, 1)
         self.frozen = [self.network.conv1, self.network.bn1, self.network.layer1, self.network.layer2]
         self.freeze()
+
+    def initialise(self, classifier: nn.Conv2d) -> None:
+        """Leave PyTorch's default, as the released code does."""
 
     def load_imagenet(self) -> None:
         """Load torchvision's first weights, from timm's hub."""

@@ -13,7 +13,7 @@ from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import load_classifier
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
 from affinitynet.pipeline.context import Context, start_backbone
-from affinitynet.pipeline.seed_samples import seed_samples
+from affinitynet.pipeline.seed_samples import SeedSamples, seed_samples
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 
@@ -34,7 +34,7 @@ def _train(context: Context) -> AffinityNet:
         else:
             backbone = start_backbone(context)
         model = AffinityNet(backbone)
-    samples = seed_samples(context, config, model.stride, backbone)
+    samples = seed_samples(SeedSamples, context, config, model.stride, backbone)
     context.fit("affinity", model, samples, partial(_loss, config), config)
     return model
 

@@ -12,7 +12,7 @@ from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
 from affinitynet.pipeline.context import Context, start_backbone
-from affinitynet.pipeline.seed_samples import seed_samples
+from affinitynet.pipeline.seed_samples import ScaledSeedSamples, seed_samples
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 
@@ -23,7 +23,7 @@ def train_irnet(context: Context) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         model = IRNet(start_backbone(context))
-    samples = seed_samples(context, config, model.stride, model.backbone)
+    samples = seed_samples(ScaledSeedSamples, context, config, model.stride, model.backbone)
     context.fit("irnet", model, samples, partial(_loss, config), config)
     context.finish_training("irnet", model)
 
