@@ -222,6 +222,8 @@ class IRNetConfig(TrainConfig):
     """Least random factor of a training image's size."""
     max_scale: float = 1.5
     """Greatest random factor of a training image's size."""
+    trained: str | None = None
+    """File of a trained IRNet, ours or the released code's, to take as it is instead of training one."""
     canvas: int = 0
     """Pixels of the square that smaller images are labelled on, since the network's norms see it too (released code:
     512). 0: the image alone."""

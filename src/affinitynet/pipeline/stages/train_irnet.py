@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,18 @@ from affinitynet.training.samples import Sample
 def train_irnet(context: Context) -> None:
     """Train IRNet on the seeds of the training split and write ``irnet.safetensors``."""
     config = context.config.irnet
+    model = IRNet.load(Path(config.trained)) if config.trained else _train(context)
+    context.finish_training("irnet", model)
+
+
+def _train(context: Context) -> IRNet:
+    config = context.config.irnet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
         model = IRNet(start_backbone(context))
     samples = seed_samples(ScaledSeedSamples, context, config, model.stride, model.backbone)
     context.fit("irnet", model, samples, partial(_loss, config), config)
-    context.finish_training("irnet", model)
+    return model
 
 
 def _loss(config: IRNetConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
