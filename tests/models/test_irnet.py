@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from affinitynet.config.adaptation import adapted
 from affinitynet.config.presets import PRESETS
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
-from affinitynet.inference.links import find_links
+from affinitynet.inference.links import Links, find_links
 from affinitynet.inference.refine import find_seeds, mask_scores
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
@@ -21,6 +22,7 @@ from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
 from affinitynet.ops.decision import decide
+from affinitynet.ops.instances import centroids, clusters, detections, instance_seeds
 from affinitynet.records import ScoreMaps
 from affinitynet.tools.convert_weights import convert_weights
 from tests.support.golden_weights import values
@@ -120,6 +122,24 @@ def test_boundaries_and_masks_on_a_canvas_are_the_original_ones(checkpoints, gol
     assert relative(walk.scores, golden["net_sem_walk"]) < 1e-4
     scores = mask_scores(walk, (96, 128), predictor.config.masks, predictor.config.crf, lambda: golden["image"])
     assert (decide(scores, walk.classes) != golden["net_sem_label"]).sum() <= 3
+
+
+@needs_golden
+def test_objects_are_the_original_ones(golden):
+    displacement, edge = (torch.from_numpy(golden[f"net_{name}"]) for name in ("displacement", "edge"))
+    ends = centroids(displacement)
+    assert (ends.numpy() == golden["net_centroids"]).all()
+    numbers = clusters(displacement, ends)
+    assert (numbers.numpy() == golden["net_clusters"]).all()
+    seeds = instance_seeds(torch.from_numpy(golden["net_cam"]), numbers)
+    links = Links(boundary_affinity(edge, 5, "full")[0], 1 - edge[0], 5, "full")
+    walked = links.walk(seeds.flatten(0, 1), 10, 256)
+    assert relative(walked, golden["net_ins_walk"]) < 1e-4
+    large = F.interpolate(walked[None], scale_factor=4, mode="bilinear", align_corners=False)[0]
+    found = detections((large / large.max()).view(*seeds.shape[:2], 96, 128), [0, 14], 0.25)
+    assert (found.labels != golden["net_ins_label"]).sum() <= 3
+    assert list(found.classes) == golden["net_ins_class"].tolist()
+    np.testing.assert_allclose(found.scores, golden["net_ins_score"], atol=1e-4)
 
 
 @needs_golden

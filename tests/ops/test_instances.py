@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from affinitynet.ops.boundaries import boundary_affinity
-from affinitynet.ops.instances import centroids, clusters, components, detections, instance_seeds
+from affinitynet.ops.instances import centroids, clusters, components, detections, instance_seeds, split_region
 from affinitynet.ops.walk import random_walk
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "irn_small.npz")
@@ -91,6 +91,23 @@ def test_components_are_numbered_by_their_first_pixel():
         seen |= numbers == number
     assert (seen == region).all()
     assert (components(np.zeros((3, 4), bool)) == 0).all()
+
+
+def test_a_region_is_split_where_clusters_meet_and_splinters_go_to_what_they_touch():
+    region = np.zeros((12, 24), bool)
+    region[2:10, 1:12] = region[2:10, 12:23] = True
+    numbers = np.where(np.arange(24) < 12, 4, 9)[None].repeat(12, 0)
+    numbers[5, 13] = 4  # inside the right one
+    numbers[2, 11] = 9  # touches the right one only
+    found = split_region(region, numbers)
+    assert found.max() == 2
+    assert (found[region & (np.arange(24) < 11)] == 1).all()
+    assert (found[region & (np.arange(24) >= 12)] == 2).all()
+    assert ((found > 0) == region).all()
+    apart = np.zeros((5, 30), bool)
+    apart[:, :20] = apart[2, 25] = True  # one pixel that touches nothing stays an object
+    assert split_region(apart, np.zeros((5, 30), int)).max() == 2
+    assert split_region(np.zeros((3, 4), bool), np.zeros((3, 4), int)).max() == 0
 
 
 def test_small_pieces_have_no_score_and_images_without_a_class_no_object():

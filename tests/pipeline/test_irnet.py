@@ -70,6 +70,18 @@ def test_a_training_that_is_interrupted_goes_on_to_the_same_network(made, tmp_pa
     assert (tmp_path / "w" / "irnet.safetensors").read_bytes() == (work / "irnet.safetensors").read_bytes()
 
 
+def test_objects_fill_the_masks(made):
+    data, work = made
+    folder = WorkFolder(work)
+    for name in tags_of(data):
+        found, mask = folder.instances.load(name), folder.masks.load(name)
+        assert ((found.labels > 0) == (mask > 0)).all()
+        for number, (kind, score) in enumerate(zip(found.classes, found.scores, strict=True)):
+            assert (mask[found.mask(number)] == kind + 1).all()
+            assert found.mask(number).any()
+            assert 0 <= score <= 1
+
+
 def test_the_released_codes_recipe_runs_as_a_whole(tmp_path):
     recipe = PRESETS["irn"]
     config = replace(
@@ -85,8 +97,10 @@ def test_the_released_codes_recipe_runs_as_a_whole(tmp_path):
     folder = WorkFolder(tmp_path / "work")
     for name, tags in tags_of(data).items():
         assert (folder.cams.load(name).grid is not None) == bool(tags)
-        walk, mask = folder.walks.load(name), folder.masks.load(name)
+        walk, mask, objects = folder.walks.load(name), folder.masks.load(name), folder.instances.load(name)
         assert walk.stride == 4
+        assert set(objects.classes) <= set(walk.classes)
+        assert objects.labels.shape == mask.shape
         assert set(np.unique(mask)) <= {0, *(number + 1 for number in walk.classes)}
         assert not tags or mask.any()  # the greatest score of an image is above a quarter of itself
 

@@ -10,6 +10,7 @@ from affinitynet.config.settings import (
     ClassifierConfig,
     CRFParams,
     EvaluateConfig,
+    InstanceConfig,
     IRNetConfig,
     MaskConfig,
     PipelineConfig,
@@ -101,6 +102,7 @@ def _irn() -> PipelineConfig:
         walk=WalkConfig(beta=10.0, alphas=(16.0,), precision="float32"),
         masks=MaskConfig(source="walk", threshold=0.25, relative=True, keep_tags=False),
         refine=RefineConfig(masks=False),
+        instances=InstanceConfig(within_masks=False),
         segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
         evaluate=EvaluateConfig(cam_threshold=0.15),
     )

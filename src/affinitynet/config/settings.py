@@ -290,6 +290,20 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class InstanceConfig:
+    """Stage make-instances: displacements of IRNet and masks -> instances/NAME.npz."""
+
+    within_masks: bool = True
+    """Split the classes of the masks into objects. false: decide anew which pixels are theirs (IRNet's released
+    code)."""
+    threshold: float = 0.25
+    """Without within_masks: the background's score beside those of the objects, which are divided by the greatest."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+
+
+@dataclass(frozen=True)
 class SegmenterConfig(TrainConfig):
     """Stage train-segmenter: masks -> segmenter.safetensors."""
 
@@ -430,6 +444,8 @@ class PipelineConfig:
     """Train the segmentation network on the masks"""
     refine: RefineConfig = field(default_factory=RefineConfig)
     """Masks from the segmentation network and the tags"""
+    instances: InstanceConfig = field(default_factory=InstanceConfig)
+    """Objects apart, with --propagation irnet"""
     predict: PredictConfig = field(default_factory=PredictConfig)
     """Label images without tags"""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -59,14 +59,19 @@ def load_pair_network(work: WorkFolder, config: PipelineConfig) -> PairNetwork:
 
 def find_links(network: PairNetwork, x: Tensor, config: PipelineConfig) -> Links:
     """Return the pairs of a normalised image [1, 3, H, W], on a grid of H / stride x W / stride, rounded up."""
-    height, width = (-(-side // network.stride) for side in x.shape[2:])
     if isinstance(network, AffinityNet):
         x = F.pad(x, (0, -x.shape[3] % network.stride, 0, -x.shape[2] % network.stride))
         with autocast(x.device, config.walk.precision):
             features = network(x)
         pairs = config.affinity
         return Links(pair_affinity(features, pairs.radius, pairs.border)[0], None, pairs.radius, pairs.border)
-    views = torch.cat([_on_canvas(view, config.irnet.canvas) for view in (x, x.flip(-1))])
+    return boundary_links(network, x, config)
+
+
+def boundary_links(network: IRNet, x: Tensor, config: PipelineConfig) -> Links:
+    """Return the pairs of an image by IRNet's boundaries, those of the image and of its mirror image together."""
+    height, width = (-(-side // network.stride) for side in x.shape[2:])
+    views = torch.cat([on_canvas(view, config.irnet.canvas) for view in (x, x.flip(-1))])
     with autocast(x.device, config.walk.precision):
         plain, mirrored = network.boundary_logits(views)[:, :height, :width]
     boundaries = ((plain + mirrored.flip(-1)) / 2).sigmoid()
@@ -74,7 +79,7 @@ def find_links(network: PairNetwork, x: Tensor, config: PipelineConfig) -> Links
     return Links(boundary_affinity(boundaries[None], radius, "full")[0], 1 - boundaries, radius, "full")
 
 
-def _on_canvas(x: Tensor, canvas: int) -> Tensor:
+def on_canvas(x: Tensor, canvas: int) -> Tensor:
     """Pad an image at the right and at the bottom: to the canvas, or beyond it to a multiple of the strides."""
     height, width = (canvas - side if side <= canvas else -side % MULTIPLE for side in x.shape[2:])
     return F.pad(x, (0, width, 0, height))

@@ -104,9 +104,7 @@ def components(region: np.ndarray) -> np.ndarray:
         [[1, 0, 2], [1, 1, 0]]
     """
     numbers, _ = ndimage.label(region)
-    values, first = np.unique(numbers, return_index=True)
-    order = np.argsort(np.argsort(first[values > 0])) + 1
-    return np.concatenate([[0], order]).astype(np.int32)[numbers]
+    return _renumbered(numbers)
 
 
 def instance_seeds(cams: Tensor, numbers: Tensor) -> Tensor:
@@ -163,3 +161,52 @@ def detections(scores: Tensor, classes: list[int], background: float) -> Instanc
             large = inside.sum() >= LEAST_SHARE * inside.size
             found_scores.append(float(score[inside].max()) if large else 0.0)
     return Instances(labels, tuple(found_classes), tuple(found_scores))
+
+
+MERGED = 0.1
+"""Share of a neighbour's pixels below which a piece is taken for a splinter of it."""
+
+
+def split_region(region: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Split the region of a class into objects: 4-connected pieces of one cluster.
+
+    Where two clusters meet, splinters remain. A piece with less than a tenth of the pixels of a piece that it touches
+    is taken for a part of it, the smallest first.
+
+    Args:
+        region: bool [H, W], the pixels of the class.
+        numbers: int [H, W], the cluster of each pixel.
+
+    Returns:
+        int32 [H, W], 0 outside, the objects from 1 in the order of their first pixel.
+
+    Example:
+        >>> split_region(np.ones((1, 5), bool), np.array([[0, 0, 1, 1, 1]])).tolist()
+        [[1, 1, 2, 2, 2]]
+        >>> split_region(np.ones((1, 13), bool), np.array([[0] * 12 + [1]])).max()
+        np.int32(1)
+    """
+    pieces = np.zeros(region.shape, np.int32)
+    for number in np.unique(numbers[region]):
+        found = components(region & (numbers == number))
+        pieces = np.where(found > 0, found + pieces.max(), pieces)
+    sizes = np.bincount(pieces.ravel()).astype(np.int64)
+    for small in np.argsort(sizes[1:], kind="stable") + 1:
+        inside = pieces == small
+        touching = np.unique(pieces[ndimage.binary_dilation(inside) & (pieces > 0) & ~inside])
+        if len(touching):
+            largest = touching[np.argmax(sizes[touching])]
+            if sizes[small] < MERGED * sizes[largest]:
+                pieces[inside] = largest
+                sizes[largest] += sizes[small]
+                sizes[small] = 0
+    return _renumbered(pieces)
+
+
+def _renumbered(pieces: np.ndarray) -> np.ndarray:
+    """Number pieces in the order of their first pixel, from 1; 0 stays."""
+    values, first, places = np.unique(pieces, return_index=True, return_inverse=True)
+    order = np.zeros(len(values), np.int32)
+    order[values > 0] = np.argsort(np.argsort(first[values > 0])) + 1
+    numbered: np.ndarray = order[places.reshape(pieces.shape)]
+    return numbered

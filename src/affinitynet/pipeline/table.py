@@ -147,6 +147,16 @@ STAGES = (
         cheap=True,
     ),
     Stage(
+        name="make-instances",
+        help="with --propagation irnet: tell the objects of a class apart",
+        needs=("random-walk", "make-masks"),
+        settings=("instances",),
+        images="target",
+        outputs=("instances",),
+        sees=("refine-masks",),
+        cheap=True,
+    ),
+    Stage(
         name="segment",
         help="label the measured images with the segmentation network, without looking at their tags",
         needs=("train-segmenter",),
@@ -209,6 +219,8 @@ def why_left_out(stage: str, config: PipelineConfig) -> str | None:
     source = config.masks.source
     if stage in (*PROPAGATION.values(), "random-walk") and source != "walk":
         return f"masks.source is {source}"
+    if stage == "make-instances" and (source != "walk" or config.propagation != "irnet"):
+        return f"masks.source is {source} and propagation {config.propagation}"
     if stage in PROPAGATION.values() and stage != PROPAGATION[config.propagation]:
         return f"propagation is {config.propagation}"
     return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from affinitynet.errors import InputError
 from affinitynet.files import REMAKE, load_arrays, read_label_image, save_arrays, save_mask
-from affinitynet.records import ScoreMaps, Seeds, Walk
+from affinitynet.records import Instances, ScoreMaps, Seeds, Walk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +136,21 @@ def _read_probabilities(path: Path) -> Tensor:
     return _tensor(scores).float()
 
 
+def _write_instances(path: Path, found: Instances) -> None:
+    save_arrays(
+        path,
+        labels=found.labels.astype(np.int32),
+        classes=_numbers(found.classes),
+        scores=np.array(found.scores, np.float32),
+    )
+
+
+def _read_instances(path: Path) -> Instances:
+    labels, classes, scores = _arrays(path, "labels", "classes", "scores")
+    with _Checked(path):
+        return Instances(labels, _classes(classes), tuple(scores.astype(float).tolist()))
+
+
 CAMS: Kind[ScoreMaps] = Kind("cams", ".npz", _write_cams, _read_cams)
 SEEDS: Kind[Seeds] = Kind("seeds", ".npz", _write_seeds, _read_seeds)
 WALKS: Kind[Walk] = Kind("walks", ".npz", _write_walk, _read_walk)
@@ -143,6 +158,7 @@ FIRST_MASKS: Kind[np.ndarray] = Kind("first_masks", ".png", save_mask, read_labe
 REFINED: Kind[np.ndarray] = Kind("refined", ".png", save_mask, read_label_image)
 RELABELLED: Kind[np.ndarray] = Kind("relabelled", ".png", save_mask, read_label_image)
 MASKS: Kind[np.ndarray] = Kind("masks", ".png", save_mask, read_label_image)
+INSTANCES: Kind[Instances] = Kind("instances", ".npz", _write_instances, _read_instances)
 SEGMENTED: Kind[np.ndarray] = Kind("segmented", ".png", save_mask, read_label_image)
 PROBABILITIES: Kind[Tensor] = Kind("scores", ".npz", _write_probabilities, _read_probabilities)
 """Of ``affinitynet predict``: probabilities [C + 1, h, w], background first."""

@@ -20,10 +20,11 @@ from affinitynet.config.adaptation import Decision
 from affinitynet.config.config_file import read_yaml, stored_plan
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
-from affinitynet.records import ScoreMaps, Seeds, ValueRanges, Walk
+from affinitynet.records import Instances, ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import (
     CAMS,
     FIRST_MASKS,
+    INSTANCES,
     MASKS,
     REFINED,
     RELABELLED,
@@ -190,6 +191,10 @@ class WorkFolder:
     def relabelled(self) -> Artifacts[np.ndarray]:
         """What the segmentation network of one round leaves the next to learn from."""
         return Artifacts(self.root, RELABELLED)
+
+    @property
+    def instances(self) -> Artifacts[Instances]:
+        return Artifacts(self.root, INSTANCES)
 
     @property
     def segmented(self) -> Artifacts[np.ndarray]:

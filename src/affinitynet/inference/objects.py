@@ -1,0 +1,99 @@
+"""From an image, its activation maps and its mask to the objects of each class, by IRNet's displacements."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.data.transforms import normalise, to_tensor
+from affinitynet.inference.links import boundary_links, on_canvas
+from affinitynet.models.irnet import IRNet
+from affinitynet.ops.decision import enlarge, labels_at
+from affinitynet.ops.instances import centroids, clusters, detections, instance_seeds, split_region
+from affinitynet.records import Instances, ScoreMaps
+from affinitynet.runtime.precision import autocast
+
+MOST_CLUSTERS = 255
+"""Clusters of an image that are walked, the largest ones; a cluster more has the pixels of the others."""
+
+
+@torch.inference_mode()
+def find_objects(
+    network: IRNet, image: np.ndarray, cams: ScoreMaps, mask: np.ndarray, config: PipelineConfig, device: torch.device
+) -> Instances:
+    """Tell the objects of an image apart.
+
+    Args:
+        network: in eval mode, on ``device``.
+        image: uint8 [h, w, 3], at the size it is labelled at.
+        cams: activation maps of the tagged classes, at that size.
+        mask: uint8 [H, W], the image's mask at its own size.
+        config: of the walk and of the decision.
+
+    Returns:
+        The objects at the size of the mask. Within masks, the score is the mean of the class's map over the object.
+    """
+    if not cams.classes:
+        return Instances(np.zeros(mask.shape, np.int32), (), ())
+    backbone = network.backbone
+    x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
+    x = x.to(device, memory_format=backbone.layout(device))
+    links = boundary_links(network, x, config)
+    scores = (_pooled(cams.scores, network.stride) if cams.grid is None else cams.grid).to(device)
+    seeds = instance_seeds(scores, _clusters(network, x, config))
+    walked = links.walk(seeds.flatten(0, 1), config.walk.beta, config.walk.steps).view(seeds.shape)
+    if not config.instances.within_masks:
+        full = _full(walked.flatten(0, 1), network.stride, image.shape[:2])
+        full = (full / full.amax().clamp(min=torch.finfo(full.dtype).tiny)).view(*seeds.shape[:2], *image.shape[:2])
+        found = detections(full, list(cams.classes), config.instances.threshold)
+        return Instances(enlarge(found.labels, mask.shape), found.classes, found.scores)
+    return _split(mask, walked, cams, network.stride, image.shape[:2])
+
+
+def _clusters(network: IRNet, x: Tensor, config: PipelineConfig) -> Tensor:
+    height, width = (-(-side // network.stride) for side in x.shape[2:])
+    with autocast(x.device, config.walk.precision):
+        _, raw = network(on_canvas(x, config.irnet.canvas))
+    displacement = raw[0, :, :height, :width] - network.mean_displacement[:, None, None]
+    numbers = clusters(displacement, centroids(displacement))
+    sizes = numbers.flatten().bincount()
+    if len(sizes) <= MOST_CLUSTERS:
+        return numbers
+    kept = sizes.argsort(descending=True, stable=True)[: MOST_CLUSTERS - 1]
+    new = torch.full_like(sizes, MOST_CLUSTERS - 1)
+    new[kept] = torch.arange(len(kept), device=sizes.device)
+    return new[numbers]
+
+
+def _pooled(scores: Tensor, stride: int) -> Tensor:
+    return F.avg_pool2d(F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride)), stride)
+
+
+def _full(scores: Tensor, stride: int, size: tuple[int, ...]) -> Tensor:
+    """Enlarge scores [N, h, w] bilinearly by the stride and cut them to ``size``."""
+    large = F.interpolate(scores[None], scale_factor=float(stride), mode="bilinear", align_corners=False)[0]
+    return large[:, : size[0], : size[1]]
+
+
+def _split(mask: np.ndarray, walked: Tensor, cams: ScoreMaps, stride: int, size: tuple[int, ...]) -> Instances:
+    """Split the classes of a mask uint8 [H, W] by the cluster whose walked score [K, I, h, w] is the greatest."""
+    labels = np.zeros(mask.shape, np.int32)
+    classes: list[int] = []
+    sure: list[float] = []
+    grid = (walked.shape[2] * stride, walked.shape[3] * stride)
+    for number, scores, probability in zip(cams.classes, walked, cams.scores.float().cpu().numpy(), strict=True):
+        region = mask == number + 1
+        if not region.any():
+            continue
+        numbers = enlarge(labels_at(scores, grid)[: size[0], : size[1]], mask.shape)
+        pieces = split_region(region, numbers)
+        means = enlarge(probability, mask.shape)
+        for piece in range(1, int(pieces.max()) + 1):
+            inside = pieces == piece
+            classes.append(number)
+            labels[inside] = len(classes)
+            sure.append(float(means[inside].mean()))
+    return Instances(labels, tuple(classes), tuple(sure))
