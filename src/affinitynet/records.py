@@ -103,6 +103,35 @@ class GroundTruth(Protocol):
 
 
 @dataclass(frozen=True)
+class Box:
+    """An object that somebody drew a box around.
+
+    Args:
+        name: of its class.
+        left, top, right, bottom: in pixels; pixel 0 reaches from 0 to 1.
+        difficult: to find it is not asked for, and no mistake.
+    """
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    difficult: bool = False
+
+
+class Boxes(Protocol):
+    """The boxes of an image, in whatever form a collection has them."""
+
+    def boxes(self) -> tuple[Box, ...]:
+        """Return them, in the order of the file.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+
+
+@dataclass(frozen=True)
 class TaggedImage:
     """One photograph and what is known of it.
 
@@ -113,6 +142,7 @@ class TaggedImage:
         tags: 0-based class numbers in ascending order; empty for an image without any object.
         truth: Ground truth for evaluation, or ``None``. Never read by a training stage.
         values: How an image of more than 8 bits is read; ``None``: by its own values.
+        boxes: Of its objects, for evaluation, or ``None``. Never read by a training stage.
 
     Raises:
         InputError: ``name`` is empty, absolute or climbs out of its folder.
@@ -127,6 +157,7 @@ class TaggedImage:
     tags: tuple[int, ...] = ()
     truth: GroundTruth | None = None
     values: ValueRanges | None = None
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")

@@ -38,6 +38,19 @@ def test_what_is_found_twice_counts_once_and_other_classes_do_not_match():
     assert mean_average_precision([missed], 2)[0] == 0
 
 
+def test_difficult_objects_are_neither_missed_nor_found():
+    image = Comparison(
+        np.array([0, 0]),
+        np.array([0.9, 0.5]),
+        np.array([0, 0]),
+        np.array([[0.9, 0], [0, 0.9]]),
+        np.array([True, False]),
+    )
+    assert mean_average_precision([image], 1)[0] == 1
+    none_asked = Comparison(np.array([0]), np.array([0.9]), np.array([0]), np.array([[0.9]]), np.array([True]))
+    assert np.isnan(mean_average_precision([none_asked], 1)[0])
+
+
 def test_mask_overlaps_are_those_of_the_single_masks():
     generator = np.random.default_rng(0)
     found, true = generator.integers(0, 4, (2, 9, 11))

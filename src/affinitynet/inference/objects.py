@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -50,7 +52,13 @@ def find_objects(
         full = (full / full.amax().clamp(min=torch.finfo(full.dtype).tiny)).view(*seeds.shape[:2], *image.shape[:2])
         found = detections(full, list(cams.classes), config.instances.threshold)
         return Instances(enlarge(found.labels, mask.shape), found.classes, found.scores)
-    return _split(mask, walked, cams, network.stride, image.shape[:2])
+    height, width = image.shape[:2]
+    grid = (walked.shape[2] * network.stride, walked.shape[3] * network.stride)
+    strongest = {
+        number: enlarge(labels_at(scores, grid)[:height, :width], mask.shape)
+        for number, scores in zip(cams.classes, walked, strict=True)
+    }
+    return split_mask(mask, cams, strongest)
 
 
 def _clusters(network: IRNet, x: Tensor, config: PipelineConfig) -> Tensor:
@@ -78,18 +86,28 @@ def _full(scores: Tensor, stride: int, size: tuple[int, ...]) -> Tensor:
     return large[:, : size[0], : size[1]]
 
 
-def _split(mask: np.ndarray, walked: Tensor, cams: ScoreMaps, stride: int, size: tuple[int, ...]) -> Instances:
-    """Split the classes of a mask uint8 [H, W] by the cluster whose walked score [K, I, h, w] is the greatest."""
+def split_mask(mask: np.ndarray, cams: ScoreMaps, numbers: Mapping[int, np.ndarray] | None = None) -> Instances:
+    """Split the classes of a mask into objects: connected pieces, of one cluster where these are known.
+
+    Args:
+        mask: uint8 [H, W].
+        cams: activation maps of its classes; the score of an object is the mean of its class's map over it.
+        numbers: 0-based class -> the cluster of each pixel, int [H, W].
+
+    Example:
+        >>> maps = ScoreMaps((2,), torch.tensor([[[0.5, 0.0, 1.0]]]))
+        >>> found = split_mask(np.array([[3, 0, 3]], np.uint8), maps)
+        >>> found.labels.tolist(), found.classes, found.scores
+        ([[1, 0, 2]], (2, 2), (0.5, 1.0))
+    """
     labels = np.zeros(mask.shape, np.int32)
     classes: list[int] = []
     sure: list[float] = []
-    grid = (walked.shape[2] * stride, walked.shape[3] * stride)
-    for number, scores, probability in zip(cams.classes, walked, cams.scores.float().cpu().numpy(), strict=True):
+    for number, probability in zip(cams.classes, cams.scores.float().cpu().numpy(), strict=True):
         region = mask == number + 1
         if not region.any():
             continue
-        numbers = enlarge(labels_at(scores, grid)[: size[0], : size[1]], mask.shape)
-        pieces = split_region(region, numbers)
+        pieces = split_region(region, np.zeros(mask.shape, np.int64) if numbers is None else numbers[number])
         means = enlarge(probability, mask.shape)
         for piece in range(1, int(pieces.max()) + 1):
             inside = pieces == piece

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Comparison:
         scores: float [R], how sure each is.
         true_classes: int [G].
         overlaps: float [R, G], intersection / union of each pair.
+        difficult: bool [G], objects that need not be found; to find one is neither right nor wrong. ``None``: none is.
     """
 
     classes: np.ndarray
     scores: np.ndarray
     true_classes: np.ndarray
     overlaps: np.ndarray
+    difficult: np.ndarray | None = None
 
 
 def mask_overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -44,6 +47,23 @@ def mask_overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     either = both.sum(1, keepdims=True) + both.sum(0, keepdims=True) - both
     overlaps: np.ndarray = (both / np.maximum(either, 1))[1:, 1:]
     return overlaps
+
+
+def boxes_of(labels: np.ndarray) -> np.ndarray:
+    """Return the boxes float64 [R, 4] around objects: left, top, right, bottom.
+
+    Args:
+        labels: int [H, W], 0 for none, the R objects from 1.
+
+    Example:
+        >>> boxes_of(np.array([[0, 1, 1], [2, 0, 0]])).tolist()
+        [[1.0, 0.0, 3.0, 1.0], [0.0, 1.0, 1.0, 2.0]]
+    """
+    boxes = []
+    for window in ndimage.find_objects(labels):
+        rows, columns = window if window is not None else (slice(0, 0), slice(0, 0))
+        boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+    return np.array(boxes, np.float64).reshape(-1, 4)
 
 
 def box_overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -95,25 +115,27 @@ def mean_average_precision(
     scores: list[list[float]] = [[] for _ in range(num_classes)]
     hits: list[list[bool]] = [[] for _ in range(num_classes)]
     for image in images:
-        counts += np.bincount(image.true_classes, minlength=num_classes)
+        asked = image.true_classes if image.difficult is None else image.true_classes[~image.difficult]
+        counts += np.bincount(asked, minlength=num_classes)
         taken: set[int] = set()
         for index in np.argsort(-image.scores, kind="stable"):
             number = int(image.classes[index])
+            best = _best(image, int(index), least_overlap)
+            if best is not None and image.difficult is not None and image.difficult[best]:
+                continue
             scores[number].append(float(image.scores[index]))
-            hits[number].append(_hits(image, int(index), taken, least_overlap))
+            hits[number].append(best is not None and best not in taken)
+            taken |= set() if best is None else {best}
     areas = [_area(*of_class) for of_class in zip(scores, hits, counts.tolist(), strict=True)]
     known = [area for area in areas if not np.isnan(area)]
     return (float(np.mean(known)) if known else float("nan")), np.array(areas)
 
 
-def _hits(image: Comparison, index: int, taken: set[int], least_overlap: float) -> bool:
-    """Return whether an object finds one that was not found before, and remember it."""
+def _best(image: Comparison, index: int, least_overlap: float) -> int | None:
+    """Return the object of its class that a found one overlaps most, if that is enough."""
     overlaps = np.where(image.true_classes == image.classes[index], image.overlaps[index], -1.0)
     best = int(overlaps.argmax()) if overlaps.size else -1
-    if best < 0 or overlaps[best] < least_overlap or best in taken:
-        return False
-    taken.add(best)
-    return True
+    return best if best >= 0 and overlaps[best] >= least_overlap else None
 
 
 def _area(scores: Sequence[float], hits: Sequence[bool], count: int) -> float:

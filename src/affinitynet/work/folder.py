@@ -111,6 +111,11 @@ class WorkFolder:
         return self.root / "config.yaml"
 
     @property
+    def objects_file(self) -> Path:
+        """How well objects were told apart, where there are boxes to compare with."""
+        return self.root / "objects.json"
+
+    @property
     def metrics_file(self) -> Path:
         return self.root / "metrics.json"
 

@@ -14,6 +14,7 @@ from affinitynet.data.layouts.base import Layout, check_inside, read_lines
 from affinitynet.data.layouts.found_images import ALL, FoundImages, default_split
 from affinitynet.data.layouts.voc_annotations import (
     CLASSES,
+    AnnotatedBoxes,
     ClassList,
     class_numbers,
     class_order,
@@ -170,7 +171,8 @@ class _Devkit:
             with self._problems.noted(entry.name, "row"):
                 tags = self._class_numbers(entry, classes)
             if tags is not None:
-                yield TaggedImage(entry.name, entry.image, tags, entry.mask)
+                boxes = AnnotatedBoxes(self._xml(entry.name)) if self._annotated else None
+                yield TaggedImage(entry.name, entry.image, tags, entry.mask, boxes=boxes)
 
     def _class_numbers(self, entry: _Entry, classes: tuple[str, ...]) -> tuple[int, ...]:
         if entry.names is not None:

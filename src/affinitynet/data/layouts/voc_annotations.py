@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -14,7 +15,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from affinitynet.data.layouts.base import read_lines
 from affinitynet.errors import InputError, Problems
-from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES
+from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, Box
 
 CLASSES = (
     "aeroplane",
@@ -84,6 +85,38 @@ def object_names(annotation: Element) -> frozenset[str]:
     """Return the names of an annotation's objects, difficult ones included."""
     names = (" ".join((element.text or "").split()) for element in annotation.iterfind("object/name"))
     return frozenset(name for name in names if name)
+
+
+@dataclass(frozen=True)
+class AnnotatedBoxes:
+    """The boxes of an annotation; VOC counts pixels from 1, and both ends are inside.
+
+    Args:
+        path: the XML file.
+    """
+
+    path: Path
+
+    def boxes(self) -> tuple[Box, ...]:
+        """Return the boxes of the objects that have a name and one.
+
+        Raises:
+            InputError: the file or a box in it cannot be read.
+        """
+        return tuple(self._boxes(read_annotation(self.path)))
+
+    def _boxes(self, annotation: Element) -> Iterator[Box]:
+        for element in annotation.iterfind("object"):
+            name, box = " ".join(element.findtext("name", "").split()), element.find("bndbox")
+            if not name or box is None:
+                continue
+            try:
+                left, top, right, bottom = (float(box.findtext(side, "")) for side in ("xmin", "ymin", "xmax", "ymax"))
+            except ValueError:
+                raise InputError(f"{self.path}: a box of {name!r} has a side that is not a number; fix it") from None
+            if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
+                raise InputError(f"{self.path}: a box of {name!r} is not left to right and top to bottom; fix it")
+            yield Box(name, left - 1, top - 1, right, bottom, element.findtext("difficult", "0").strip() == "1")
 
 
 def read_class_list(root: Path, problems: Problems) -> ClassList | None:

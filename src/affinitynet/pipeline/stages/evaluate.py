@@ -16,6 +16,7 @@ from affinitynet.ops.metrics import mean_iou
 from affinitynet.pictures.contact_sheet import write_contact_sheet
 from affinitynet.pipeline.advice import say_advice
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.measured_objects import measure_objects
 from affinitynet.records import BACKGROUND, TaggedImage
 from affinitynet.work.metrics import (
     BEST_CAM,
@@ -47,6 +48,7 @@ def evaluate(context: Context) -> None:
     for split, steps in metrics.items():
         if remark := truth_remark(split, next(iter(steps.values()))):
             context.runtime.progress.note(remark)
+    measure_objects(context)
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
     say_advice(context)
 
