@@ -308,11 +308,13 @@ class Prediction:
         classes: int64 [K], 0-based classes of the tags.
         scores: float32 [K + 1, h, w], background first, at the size the image is labelled at: its own, unless its
             long side exceeds ``longest_side``. The mask is their argmax.
+        instances: the objects of the mask, where they are told apart (``propagation: irnet``); else ``None``.
     """
 
     mask: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
+    instances: Instances | None = None
 
 
 def _check_maps(name: str, maps: Tensor, count: int) -> None:

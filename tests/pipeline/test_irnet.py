@@ -1,5 +1,6 @@
 """The whole line with IRNet in AffinityNet's place."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from affinitynet.pipeline import seed_samples
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages import train_irnet
 from affinitynet.records import TaggedImage
+from affinitynet.tools.export.export import export_masks
+from affinitynet.tools.report.report import write_report
 from affinitynet.work.folder import WorkFolder
 from tests.support.interrupts import interrupted
 from tests.support.worlds import QUICK, snapshot, tags_of, tiny_world
@@ -51,7 +54,10 @@ def test_the_walk_follows_the_boundaries(made):
         assert walk.scores.shape[1:] == (-(-height // 4), -(-width // 4))
         image = predictor.read(next((data / "images").glob(f"{name}.*")))
         mask = read_label_image(work / "masks" / f"{name}.png")
-        assert (predictor.predict(image, tags).mask == mask).mean() > 0.99
+        found = predictor.predict(image, tags)
+        assert (found.mask == mask).mean() > 0.99
+        assert found.instances is not None
+        assert ((found.instances.labels > 0) == (found.mask > 0)).all()
 
 
 def test_a_training_that_is_interrupted_goes_on_to_the_same_network(made, tmp_path, monkeypatch):
@@ -80,6 +86,23 @@ def test_objects_fill_the_masks(made):
             assert (mask[found.mask(number)] == kind + 1).all()
             assert found.mask(number).any()
             assert 0 <= score <= 1
+
+
+def test_every_object_is_an_annotation_of_coco_and_a_layer_of_the_report(made, tmp_path):
+    pytest.importorskip("pycocotools")
+    data, work = made
+    export_masks(work, tmp_path / "coco", "coco")
+    folder = WorkFolder(work)
+    objects = [folder.instances.load(name) for name in folder.instances.names()]
+    written = [json.loads((tmp_path / "coco" / "annotations" / f"{s}.json").read_text()) for s in ("train", "val")]
+    rows = [row for table in written for row in table["annotations"]]
+    assert len(rows) == sum(len(found.classes) for found in objects)
+    assert sorted(row["score"] for row in rows) == pytest.approx(
+        sorted(score for found in objects for score in found.scores), abs=1e-4
+    )
+    sizes = sorted(int(found.mask(i).sum()) for found in objects for i in range(len(found.classes)))
+    assert sorted(row["area"] for row in rows) == pytest.approx(sizes, rel=0.05, abs=3)
+    assert '"objects"' in write_report(work, data).read_text(encoding="utf-8")
 
 
 def test_the_released_codes_recipe_runs_as_a_whole(tmp_path):

@@ -20,15 +20,17 @@ from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.links import PairNetwork, find_links, load_pair_network
+from affinitynet.inference.objects import find_objects
 from affinitynet.inference.refine import find_seeds, keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.classifier import TagClassifier, load_classifier
+from affinitynet.models.irnet import IRNet
 from affinitynet.models.local_classifier import LocalClassifier, seen_size
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.ops.cam import class_activation_maps
 from affinitynet.ops.decision import decide
 from affinitynet.ops.seeds import background_score
-from affinitynet.records import VALUES, Prediction, ScoreMaps, ValueRanges, Walk
+from affinitynet.records import VALUES, Instances, Prediction, ScoreMaps, ValueRanges, Walk
 from affinitynet.runtime.precision import autocast
 from affinitynet.work.folder import WorkFolder
 
@@ -127,7 +129,15 @@ class MaskPredictor:
         mask = decide(scores, numbers, image.shape[:2])
         if self.config.masks.keep_tags:
             mask = keep_tags(mask, cams)[0]
-        return Prediction(mask, np.array(numbers, np.int64), scores.cpu().numpy())
+        return Prediction(
+            mask, np.array(numbers, np.int64), scores.cpu().numpy(), self._instances(small, numbers, mask)
+        )
+
+    def _instances(self, image: np.ndarray, classes: Sequence[int], mask: np.ndarray) -> Instances | None:
+        """Return the objects of a mask, if there is a network that tells them apart."""
+        if not isinstance(self.affinity_net, IRNet) or self.classifier is None:
+            return None
+        return find_objects(self.affinity_net, image, self.cams(image, classes), mask, self.config, self.device)
 
     def _scores(self, image: np.ndarray, cams: ScoreMaps) -> Tensor:
         """Return the scores [K + 1, H, W] of the step that ``masks.source`` names."""

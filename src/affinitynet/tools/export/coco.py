@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from affinitynet.files import write_text
 from affinitynet.tools.export.common import LabelledImages, foreground, needs, write_image
 from affinitynet.tools.export.polygons import polygons
 
+LEAST_SCORE = 1e-5
+"""Of an object that is exported: pieces too small to count have 0."""
+
 
 def write_coco(labelled: LabelledImages, target: Path) -> None:
-    """Images, and annotations with one polygon (iscrowd 0) for each connected region.
+    """Images, and an annotation (iscrowd 0) for each connected region, or for each object with its score.
 
     ``annotations/SPLIT.json`` is there a second time as ``instances_SPLIT.json``, the name that datumaro looks for.
     """
@@ -27,9 +31,15 @@ def write_coco(labelled: LabelledImages, target: Path) -> None:
     for split, record, mask in labelled:
         path = write_image(record, target / "images" / names[record.name])
         number = tables[split].add_image(path.relative_to(target / "images").as_posix(), mask.shape)
+        table, objects = tables[split], labelled.objects(record)
+        if objects is not None:
+            for index, (kind, score) in enumerate(zip(objects.classes, objects.scores, strict=True)):
+                if score >= LEAST_SCORE:
+                    table.add_region(codec, number, kind + 1, polygons(objects.mask(index)), mask.shape, score)
+            continue
         for value in foreground(mask):
             for polygon in polygons(mask == value):
-                tables[split].add_region(codec, number, value, polygon, mask.shape)
+                table.add_region(codec, number, value, [polygon], mask.shape)
     for split, table in tables.items():
         text = table.text()
         for name in (split, f"instances_{split}"):
@@ -61,19 +71,30 @@ class _Table:
         self.images.append(_row(id=number, file_name=file_name, height=shape[0], width=shape[1]))
         return number
 
-    def add_region(self, codec: Any, image: int, value: int, polygon: np.ndarray, shape: tuple[int, ...]) -> None:
-        """Add a region of an image, by its class's mask value and its polygon float64 [corners, 2]."""
-        corners = polygon.flatten().tolist()
-        (code,) = codec.frPyObjects([corners], *shape)
+    def add_region(
+        self,
+        codec: Any,
+        image: int,
+        value: int,
+        outlines: Iterable[np.ndarray],
+        shape: tuple[int, ...],
+        score: float | None = None,
+    ) -> None:
+        """Add a region of an image, by its class's mask value and its polygons float64 [corners, 2]."""
+        corners = [outline.flatten().tolist() for outline in outlines]
+        if not corners:
+            return
+        code = codec.merge(codec.frPyObjects(corners, *shape))
         self.annotations.append(
             _row(
                 id=len(self.annotations) + 1,
                 image_id=image,
                 category_id=value,
-                segmentation=[corners],
+                segmentation=corners,
                 area=int(codec.area(code)),
                 bbox=codec.toBbox(code).tolist(),
                 iscrowd=0,
+                **({} if score is None else {"score": round(score, 4)}),
             )
         )
 

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from affinitynet.data.images import load_tagged
 from affinitynet.errors import InputError, Problems
 from affinitynet.files import atomic_file
-from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, Instances, TaggedImage
 from affinitynet.runtime.progress import Progress
 from affinitynet.work.artifacts import Artifacts
 
@@ -34,6 +34,7 @@ class LabelledImages:
         splits: name -> images; the first split is the one that was trained on.
         masks: by the images' names.
         progress: shows progress.
+        instances: the objects of images that have some told apart, by the same names; ``None``: there are none.
         problems: takes what the user should know of how a format was written.
     """
 
@@ -42,6 +43,7 @@ class LabelledImages:
     masks: Artifacts[np.ndarray]
     progress: Progress
     problems: Problems = field(default_factory=Problems)
+    instances: Artifacts[Instances] | None = None
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image in two splits is yielded twice."""
@@ -50,6 +52,10 @@ class LabelledImages:
                 for record in records:
                     yield split, record, self.masks.load(record.name)
                     advance()
+
+    def objects(self, record: TaggedImage) -> Instances | None:
+        """Return the objects of an image, if they were told apart."""
+        return self.instances.load(record.name) if self.instances and record.name in self.instances else None
 
     def names(self, safe: Callable[[str], str], reason: str) -> dict[str, str]:
         """Return the name that each image is written under.

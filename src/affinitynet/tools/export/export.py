@@ -55,7 +55,7 @@ def export_masks(
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
     progress = (runtime or Runtime(alone=True)).progress
-    labelled = LabelledImages(collection.classes, splits, folder.masks, progress)
+    labelled = LabelledImages(collection.classes, splits, folder.masks, progress, instances=folder.instances)
     FORMATS[format](labelled, out)
     return Exported(len(names), labelled.problems.remarks)
 

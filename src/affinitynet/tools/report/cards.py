@@ -71,6 +71,8 @@ def make_card(
         layers["walk"] = heat_layer(walk.scores.numpy().max(0, initial=0), size)
     if record.name in work.segmented:
         layers["network"] = label_layer(work.segmented.load(record.name), size)
+    if record.name in work.instances:
+        layers["objects"] = label_layer(_own_colours(work.instances.load(record.name).labels), size)
     iou = None
     if record.truth is not None:
         truth = collection.mask(record)
@@ -83,6 +85,16 @@ def make_card(
     texts = {kind: _text(layer) for kind, layer in layers.items()}
     scores = seeds.low if walk is None else torch.cat([walk.background_of(alpha)[None], walk.scores])
     return Card(record.name, split, tags, iou, doubt(scores), _text(photo.getvalue()), texts)
+
+
+def _own_colours(objects: np.ndarray) -> np.ndarray:
+    """Return a label uint8 for each object int32 [H, W], so that neighbours differ in colour.
+
+    Example:
+        >>> _own_colours(np.array([[0, 1, 2, 255]])).tolist()
+        [[0, 1, 2, 1]]
+    """
+    return np.where(objects > 0, (objects - 1) % (IGNORE - 1) + 1, BACKGROUND).astype(np.uint8)
 
 
 def doubt(scores: Tensor) -> float:

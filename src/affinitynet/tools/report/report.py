@@ -31,6 +31,7 @@ KINDS = (
     {"id": "seeds", "title": "seeds", "sharp": True},
     {"id": "walk", "title": "random walk", "sharp": False},
     {"id": "mask", "title": "mask", "sharp": True},
+    {"id": "objects", "title": "objects", "sharp": True},
     {"id": "network", "title": "segmentation network", "sharp": True},
     {"id": "truth", "title": "ground truth", "sharp": True},
 )
@@ -160,7 +161,7 @@ def _confusion(steps: dict[str, StepMetrics], classes: Sequence[str]) -> dict[st
 
 def _charts(folder: WorkFolder) -> dict[str, str]:
     charts = {}
-    for network in ("classifier", "affinity", "segmenter"):
+    for network in ("classifier", "affinity", "irnet", "segmenter"):
         path = folder.losses(network)
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:
