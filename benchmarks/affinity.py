@@ -12,9 +12,9 @@ import torch
 
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels, pair_offsets
 from affinitynet.runtime.memory import keep_freed_memory
-from benchmarks.common import Call, paired_seconds, peak_megabytes, show, table, thread_counts
+from benchmarks.common import Call, compare_with_gather
 
-Size = tuple[int, int, int, int]
+Size = tuple[int, ...]
 Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 PAPER: Size = (8, 448, 56, 56)
 TOY: Size = (2, 8, 12, 16)
@@ -59,43 +59,6 @@ def gathered_on(size: Size, device: str = "cpu") -> Call:
     return lambda: step(gathered(features), features, pairs)
 
 
-def compare(size: Size, device: str, repeats: int, counts: list[int]) -> None:
-    made = table(
-        f"affinity loss, forward and backward, on {device}", "cores", "ours s", "gather s", "ratio", "agreement"
-    )
-    ours, other = ours_on(size, device), gathered_on(size, device)
-    difference = float((ours() - other()).abs().max() / other().abs().max())
-    for count in counts:
-        torch.set_num_threads(count)
-        seconds = paired_seconds({"ours": ours, "gather": other}, repeats, device)
-        made.add_row(
-            f"{count}",
-            f"{seconds['ours']:.3f}",
-            f"{seconds['gather']:.3f}",
-            f"{seconds['gather'] / seconds['ours']:.1f}",
-            f"gradients differ by {difference:.0e} of the largest",
-        )
-    show(made)
-
-
-def memory(size: Size) -> None:
-    made = table("peak memory of one step", "ours MB", "gather MB", "ratio")
-    ours, other = peak_megabytes(ours_on, size), peak_megabytes(gathered_on, size)
-    made.add_row(f"{ours:.0f}", f"{other:.0f}", f"{ours / other:.2f}")
-    show(made)
-
-
-def gpu_memory(size: Size) -> None:
-    peaks = []
-    for prepare in (ours_on, gathered_on):
-        call = prepare(size, "cuda")
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        peaks.append((torch.cuda.max_memory_allocated() - before) / 2**20)
-    print(f"peak memory of one step on the GPU: ours {peaks[0]:.0f} MB, gather {peaks[1]:.0f} MB")
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
@@ -103,11 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     size = TOY if given.toy else PAPER
     keep_freed_memory()  # as the commands do
-    compare(size, "cpu", given.repeats, thread_counts())
-    memory(size)
-    if torch.cuda.is_available():
-        compare(size, "cuda", given.repeats, [torch.get_num_threads()])
-        gpu_memory(size)
+    compare_with_gather("affinity loss", ours_on, gathered_on, size, given.repeats)
 
 
 if __name__ == "__main__":

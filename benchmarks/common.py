@@ -106,3 +106,47 @@ def machine() -> str:
 def show(made: Table) -> None:
     """Print a table."""
     Console(width=140).print(made)
+
+
+def compare_with_gather(
+    what: str, ours_on: Callable[..., Call], gather_on: Callable[..., Call], size: tuple[int, ...], repeats: int
+) -> None:
+    """Print the time and the memory of a training step, ours and with all pairs gathered, on the CPU and a GPU.
+
+    Args:
+        what: is computed.
+        ours_on, gather_on: module-level functions (size, device) -> a call that returns the gradient.
+    """
+    _compare_seconds(what, ours_on(size), gather_on(size), "cpu", repeats, thread_counts())
+    ours, other = peak_megabytes(ours_on, size), peak_megabytes(gather_on, size)
+    made = table("peak memory of one step", "ours MB", "gather MB", "ratio")
+    made.add_row(f"{ours:.0f}", f"{other:.0f}", f"{ours / other:.2f}")
+    show(made)
+    if not torch.cuda.is_available():
+        return
+    _compare_seconds(what, ours_on(size, "cuda"), gather_on(size, "cuda"), "cuda", repeats, [torch.get_num_threads()])
+    peaks = []
+    for prepare in (ours_on, gather_on):
+        call = prepare(size, "cuda")
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        peaks.append((torch.cuda.max_memory_allocated() - before) / 2**20)
+    print(f"peak memory of one step on the GPU: ours {peaks[0]:.0f} MB, gather {peaks[1]:.0f} MB")
+
+
+def _compare_seconds(what: str, ours: Call, other: Call, device: str, repeats: int, counts: list[int]) -> None:
+    columns = ("cores", "ours s", "gather s", "ratio", "agreement")
+    made = table(f"{what}, forward and backward, on {device}", *columns)
+    difference = float((ours() - other()).abs().max() / other().abs().max())
+    for count in counts:
+        torch.set_num_threads(count)
+        seconds = paired_seconds({"ours": ours, "gather": other}, repeats, device)
+        made.add_row(
+            f"{count}",
+            f"{seconds['ours']:.3f}",
+            f"{seconds['gather']:.3f}",
+            f"{seconds['gather'] / seconds['ours']:.1f}",
+            f"gradients differ by {difference:.0e} of the largest",
+        )
+    show(made)

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from benchmarks import affinity, cam, common, crf, segmenter, walk
+from benchmarks import affinity, boundaries, cam, common, crf, segmenter, walk
 from tests.support.places import ROOT
 from tests.support.processes import server
 
@@ -27,12 +27,14 @@ def printed(monkeypatch, capsys):
 
 def test_each_is_run_here():
     assert {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")} == {
-        module.__name__.removeprefix("benchmarks.") for module in (affinity, cam, common, crf, segmenter, walk)
+        module.__name__.removeprefix("benchmarks.")
+        for module in (affinity, boundaries, cam, common, crf, segmenter, walk)
     }
 
 
-def test_affinity(printed):
-    out = printed(affinity, "--toy", "--repeats", 1)
+@pytest.mark.parametrize("benchmark", [affinity, boundaries])
+def test_losses_of_pairs(printed, benchmark):
+    out = printed(benchmark, "--toy", "--repeats", 1)
     (difference,) = re.findall(r"gradients differ by ([\d.e+-]+)", re.sub(r"\s+", " ", out))
     assert float(difference) < 1e-4
     assert "peak memory of one step" in out
