@@ -37,6 +37,7 @@ from affinitynet.data.facts import (
     write_facts,
 )
 from affinitynet.data.images import load_image
+from affinitynet.data.layouts.voc_annotations import AnnotatedBoxes
 from affinitynet.data.masks import load_mask
 from affinitynet.data.summary import summarise
 from affinitynet.errors import InputError, LeftOut, Remark
@@ -54,6 +55,7 @@ from tests.support.good_files import (
     json_tables,
     maps_of_others,
     masks,
+    objects,
     of_workbook,
     pictures,
     repacked,
@@ -160,6 +162,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     (table / "splits" / "train.txt").write_text("a.png\nb\n", encoding="utf-8")
     tiny_voc(voc)
     work = WorkFolder(folder / "work")
+    work.instances.path("a").parent.mkdir(parents=True)
     save_left_out(work.left_out_file, [LeftOut("a", "image", 'some "reason"'), LeftOut("b", "row", "another")])
     write_facts(work.collection_file, facts())
     config = json.dumps(to_dict(PipelineConfig())).encode()
@@ -213,6 +216,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("splits", of(table / "splits" / "train.txt"), table / "splits" / "train.txt", dataset(table)),
         Reader("tags.json", of(tree / "tags.json"), tree / "tags.json", dataset(tree)),
         Reader("annotations", annotations(), voc / "Annotations" / "2007_1.xml", dataset(voc)),
+        Reader("boxes", annotations(), folder / "b.xml", lambda path: AnnotatedBoxes(path).boxes()),
         Reader("VOC lists", of(lists / "train_aug.txt"), lists / "train_aug.txt", dataset(voc)),
         Reader(
             "configs",
@@ -222,6 +226,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         Reader("settings", [config], folder / "s.yaml", lambda path: read_config(path, PipelineConfig())),
         Reader("arrays", arrays(), folder / "a.npz", load_arrays),
+        Reader("instances", objects(), work.instances.path("a"), lambda _: work.instances.load("a")),
         Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),
         Reader("collection.json", of(work.collection_file), work.collection_file, described),
         Reader("weights", weights(), folder / "weights.bin", read_weight_file),

@@ -11,6 +11,8 @@ from openpyxl import Workbook
 
 from affinitynet.data.formats import reads_avif
 from affinitynet.files import save_arrays
+from affinitynet.records import Instances
+from affinitynet.work.artifacts import INSTANCES, Artifacts
 from tests.data.test_activation_maps import FORMS
 from tests.models.test_weight_files import KINDS, small_file
 from tests.support.bad_files import picture
@@ -32,6 +34,15 @@ def pictures() -> list[bytes]:
 
 def masks() -> list[bytes]:
     return [*(picture(mode, (24, 16)) for mode in ("L", "P", "1", "I;16")), picture("RGB", (24, 16), "TIFF")]
+
+
+def objects() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        kept: Artifacts[Instances] = Artifacts(Path(folder), INSTANCES)
+        labels = np.zeros((16, 24), np.int32)
+        labels[:4], labels[9:, :3] = 1, 2
+        kept.save("a", Instances(labels, (0, 3), (0.25, 1.0)))
+        return [kept.path("a").read_bytes()]
 
 
 def dicoms() -> list[bytes]:
@@ -57,7 +68,8 @@ def maps_of_others(suffix: str) -> list[bytes]:
 
 
 def annotations() -> list[bytes]:
-    inner = "<object><name>dog</name><difficult>1</difficult></object><object><name>cat</name></object>"
+    box = "<bndbox><xmin>3</xmin><ymin>1.5</ymin><xmax>20</xmax><ymax>14</ymax></bndbox>"
+    inner = f"<object><name>dog</name><difficult>1</difficult>{box}</object><object><name>cat</name></object>"
     return [f"<?xml version='1.0'?>\n<annotation><size><width>9</width></size>{inner}</annotation>\n".encode()]
 
 
