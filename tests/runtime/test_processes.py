@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from affinitynet.config.config_file import to_dict
+from affinitynet.config.settings import AffinityConfig, IRNetConfig
 from affinitynet.files import load_arrays, read_json, write_json
 from tests.support.processes import launch
 from tests.support.worlds import QUICK, copied
@@ -56,22 +58,30 @@ def test_labels_are_those_of_one_process(world, finished, work, tmp_path, count)
     assert done.stderr.count("make-cams: done") == 1
 
 
+FIVE_STEPS: dict[str, Any] = {"epochs": 5, "min_steps": 0, "batch_size": 4, "crop_size": 64, "precision": "float32"}
+TRAININGS = {
+    "affinity": replace(QUICK, affinity=AffinityConfig(**FIVE_STEPS)),
+    "irnet": replace(QUICK, propagation="irnet", irnet=IRNetConfig(**FIVE_STEPS, learning_rate=0.001)),
+}
+
+
+@pytest.mark.parametrize("network", TRAININGS)
 @pytest.mark.parametrize("count", [3])
-def test_training_is_that_of_one_process(world, finished, tmp_path, count):
-    """AffinityNet has no dropout, so that only rounding is left: five steps, batches of 4 that 3 do not divide."""
-    config = replace(QUICK, affinity=replace(QUICK.affinity, epochs=5, batch_size=4))
+def test_training_is_that_of_one_process(world, finished, tmp_path, count, network):
+    """Neither network has dropout, so that only rounding is left: batches of 4 that 3 do not divide."""
+    config = TRAININGS[network]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_dict(config)))
     for work in ("one", "many"):
         copied(finished, tmp_path / work)
-        command: list[object] = ["train-affinity", "--data", world, "--work", tmp_path / work]
+        command: list[object] = [f"train-{network}", "--data", world, "--work", tmp_path / work]
         command += ["--config", tmp_path / "config.yaml", "--force", "--workers", 1]
         done = launch(count if work == "many" else 1, command, tmp_path / f"stderr-{work}")
         assert set(done.codes) == {0}, done.stderr
-    one, many = (losses(tmp_path / work / "losses" / "affinity.csv") for work in ("one", "many"))
+    one, many = (losses(tmp_path / work / "losses" / f"{network}.csv") for work in ("one", "many"))
     assert len(one) == 5
     assert [row[:3] for row in one] == [row[:3] for row in many]
     np.testing.assert_allclose([row[3] for row in many], [row[3] for row in one], rtol=1e-4)
-    weights, shared = (load_file(tmp_path / work / "affinity.safetensors") for work in ("one", "many"))
+    weights, shared = (load_file(tmp_path / work / f"{network}.safetensors") for work in ("one", "many"))
     for key, value in weights.items():
         torch.testing.assert_close(shared[key], value, rtol=1e-3, atol=1e-5)
 
