@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from affinitynet.config.presets import preset
-from affinitynet.config.settings import Precision
+from affinitynet.config.trainings import Precision
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.backbones.registry import build_backbone

@@ -5,7 +5,8 @@ import yaml
 
 from affinitynet.config.config_file import differences, read_config, to_dict
 from affinitynet.config.presets import preset
-from affinitynet.config.settings import ClassifierConfig, MaskConfig, PipelineConfig, WalkConfig
+from affinitynet.config.settings import MaskConfig, PipelineConfig, WalkConfig
+from affinitynet.config.trainings import ClassifierConfig
 from affinitynet.errors import InputError
 
 

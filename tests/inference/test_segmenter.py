@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.config.settings import PipelineConfig, PredictConfig, SegmenterConfig
+from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.untagged import SegmentationPredictor

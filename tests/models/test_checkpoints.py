@@ -260,3 +260,14 @@ def test_a_networks_depth_is_read_from_its_names():
         with torch.device("meta"):
             names = timm.create_model(f"resnet{depth}").state_dict()
         assert describe(under(names, "encoder."))[0] == f"a ResNet-{depth}"
+
+
+@pytest.mark.parametrize("name", [b"Name\x00pace", b"Na\xed\xa0\x80pace"])
+def test_a_class_of_an_impossible_name_is_a_damaged_file(tmp_path, name):
+    torch.save(
+        {"w": torch.zeros(1), "args": argparse.Namespace()}, tmp_path / "w.pth", _use_new_zipfile_serialization=False
+    )
+    content = (tmp_path / "w.pth").read_bytes()
+    assert b"Namespace" in content
+    (tmp_path / "w.pth").write_bytes(content.replace(b"Namespace", name))
+    assert "cannot be read as weights" in refusal(tmp_path / "w.pth")

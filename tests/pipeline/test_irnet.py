@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from affinitynet.config.presets import PRESETS
-from affinitynet.config.settings import IRNetConfig
+from affinitynet.config.trainings import IRNetConfig
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
 from affinitynet.inference.links import find_links

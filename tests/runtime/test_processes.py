@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from affinitynet.config.config_file import to_dict
-from affinitynet.config.settings import AffinityConfig, IRNetConfig
+from affinitynet.config.trainings import AffinityConfig, IRNetConfig
 from affinitynet.files import load_arrays, read_json, write_json
 from tests.support.processes import launch
 from tests.support.worlds import QUICK, copied

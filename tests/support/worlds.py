@@ -6,16 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from affinitynet.config.settings import (
-    AffinityConfig,
-    CamConfig,
-    ClassifierConfig,
-    MaskConfig,
-    PipelineConfig,
-    PredictConfig,
-    SegmenterConfig,
-    WalkConfig,
-)
+from affinitynet.config.settings import CamConfig, MaskConfig, PipelineConfig, PredictConfig, WalkConfig
+from affinitynet.config.trainings import AffinityConfig, ClassifierConfig, SegmenterConfig
 from affinitynet.data.drawn_world import draw_world
 
 QUICK = PipelineConfig(

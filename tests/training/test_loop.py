@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from affinitynet.config.presets import PRESETS
-from affinitynet.config.settings import TrainConfig
+from affinitynet.config.trainings import TrainConfig
 from affinitynet.errors import InputError
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.records import TaggedImage
@@ -262,7 +262,7 @@ def test_the_first_error_of_a_loop_is_raised_and_ends_it():
 
 def test_samples_can_be_sent_to_another_process(tmp_path):
     """Loaders fork on some systems only; elsewhere samples are pickled."""
-    from affinitynet.config.settings import AffinityConfig, ClassifierConfig
+    from affinitynet.config.trainings import AffinityConfig, ClassifierConfig
     from affinitynet.pipeline.seed_samples import SeedSamples
     from affinitynet.pipeline.stages.train_classifier import ClassifierSamples
     from affinitynet.work.folder import WorkFolder

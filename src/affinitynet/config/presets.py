@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 from affinitynet.config.settings import (
-    AffinityConfig,
     CamConfig,
-    ClassifierConfig,
     CRFParams,
     EvaluateConfig,
     InstanceConfig,
-    IRNetConfig,
     MaskConfig,
     PipelineConfig,
     RefineConfig,
     SeedConfig,
-    SegmenterConfig,
     WalkConfig,
 )
+from affinitynet.config.trainings import AffinityConfig, ClassifierConfig, IRNetConfig, SegmenterConfig
 from affinitynet.errors import InputError
 
 

@@ -10,94 +10,17 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from affinitynet.errors import InputError
-
-Precision = Literal["float32", "bfloat16"]
-TrainingPrecision = Literal["auto", "float32", "bfloat16"]
+from affinitynet.config.trainings import (
+    AffinityConfig,
+    ClassifierConfig,
+    IRNetConfig,
+    Precision,
+    SegmenterConfig,
+    require,
+)
 
 RANDOM = "random"
 """Value of ``weights`` for a network that starts from nothing."""
-
-
-def _require(holds: bool, name: str, value: object, rule: str) -> None:
-    if not holds:
-        raise InputError(f"{name} = {value}: must be {rule}")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained: SGD with the poly schedule and the original's four parameter groups."""
-
-    epochs: int = 5
-    """Passes over the training split."""
-    min_steps: int = 0
-    """Steps to do at least: a small collection is passed over more often."""
-    batch_size: int = 16
-    """Images per step."""
-    crop_size: int = 320
-    """Side of the square training crop, pixels; a multiple of 16."""
-    learning_rate: float = 0.01
-    """Of pretrained weights at the first step; new layers learn at 10 times this, biases at twice."""
-    momentum: float = 0.9
-    """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
-    weight_decay: float = 5e-4
-    """L2 penalty on weights, not on biases."""
-    poly_power: float = 0.9
-    """The learning rate falls as (1 - step / steps) to this power."""
-    jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
-    """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
-    precision: TrainingPrecision = "auto"
-    """Arithmetic of the forward pass; weights and sums stay float32. auto: what is faster on this machine."""
-
-    def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
-        _require(self.min_steps >= 0, "min_steps", self.min_steps, "at least 0")
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        _require(
-            self.crop_size >= 32 and self.crop_size % 16 == 0,
-            "crop_size",
-            self.crop_size,
-            "a multiple of 16, at least 32",
-        )
-        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
-        _require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
-        _require(0 <= self.poly_power < math.inf, "poly_power", self.poly_power, "at least 0")
-        _require(
-            all(0 <= share <= 1 for share in self.jitter) and self.jitter[3] <= 0.5,
-            "jitter",
-            self.jitter,
-            "four numbers in [0, 1], the last one at most 0.5",
-        )
-
-
-@dataclass(frozen=True)
-class ClassifierConfig(TrainConfig):
-    """Stage train-classifier: tags -> classifier.safetensors."""
-
-    epochs: int = 5
-    min_steps: int = 230
-    min_scale: float = 0.8
-    """Shortest long side a training image is resized to, in crop sizes (paper: 256 of 448 pixels, 0.57)."""
-    max_scale: float = 1.7
-    """Longest long side a training image is resized to, in crop sizes (paper: 512 of 448 pixels, 1.14)."""
-    trained: str | None = None
-    """File of a trained classifier, ours or the released code's, to take as it is instead of training one."""
-    maps: Literal["local", "cam"] = "local"
-    """local: a classifier of places, whose maps are probabilities. cam: the paper's, of whole images, whose maps are
-    class activation maps; the settings of a training are for it."""
-    hold_out: float = 0.15
-    """Share of the training images whose tags are not learnt from but measure what was learnt, at most 200 images."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(0 <= self.hold_out <= 0.5, "hold_out", self.hold_out, "in [0, 0.5]")
-        _require(
-            0 < self.min_scale <= self.max_scale,
-            "min_scale, max_scale",
-            (self.min_scale, self.max_scale),
-            "above 0 and in this order",
-        )
 
 
 @dataclass(frozen=True)
@@ -118,14 +41,14 @@ class CamConfig:
     the classifier's."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             len(self.scales) > 0 and min(self.scales) > 0,
             "scales",
             self.scales,
             "one or more numbers above 0",
         )
-        _require(1 <= self.multiple <= 64, "multiple", self.multiple, "in 1..64")
-        _require(self.grid is None or 1 <= self.grid <= 64, "grid", self.grid, "in 1..64")
+        require(1 <= self.multiple <= 64, "multiple", self.multiple, "in 1..64")
+        require(self.grid is None or 1 <= self.grid <= 64, "grid", self.grid, "in 1..64")
 
 
 @dataclass(frozen=True)
@@ -147,9 +70,9 @@ class CRFParams:
 
     def __post_init__(self) -> None:
         for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
-            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0")
+            require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0")
         for name in ("gaussian_compat", "bilateral_compat", "iterations"):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
+            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
 
 
 @dataclass(frozen=True)
@@ -172,69 +95,13 @@ class SeedConfig:
     def __post_init__(self) -> None:
         low, high = self.low_alpha, self.high_alpha
         rule = "above 0 and in this order"
-        _require(all(alpha is None or alpha > 0 for alpha in (low, high)), "low_alpha, high_alpha", (low, high), rule)
-        _require(low is None or high is None or low < high, "low_alpha, high_alpha", (low, high), rule)
-        _require(self.crf_scale is None or self.crf_scale > 0, "crf_scale", self.crf_scale, "above 0")
+        require(all(alpha is None or alpha > 0 for alpha in (low, high)), "low_alpha, high_alpha", (low, high), rule)
+        require(low is None or high is None or low < high, "low_alpha, high_alpha", (low, high), rule)
+        require(self.crf_scale is None or self.crf_scale > 0, "crf_scale", self.crf_scale, "above 0")
         given = self.thresholds
         rule = "two numbers in (0, 1), in ascending order"
-        _require(given is None or 0 < given[0] < given[1] < 1, "thresholds", given, rule)
-        _require(0.5 < self.certainty < 1, "certainty", self.certainty, "between 0.5 and 1")
-
-
-@dataclass(frozen=True)
-class AffinityConfig(TrainConfig):
-    """Stage train-affinity: seeds -> affinity.safetensors."""
-
-    epochs: int = 4
-    min_steps: int = 480
-    batch_size: int = 8
-    learning_rate: float = 0.02
-    start: Literal["imagenet", "classifier"] = "classifier"
-    """Weights the backbone starts from: ImageNet's (paper), or those the classifier learnt from the tags."""
-    radius: int = 5
-    """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
-    border: Literal["original", "full"] = "full"
-    """Which pairs there are: the released code's, which leaves out sources near three borders, or all."""
-    trained: str | None = None
-    """File of a trained AffinityNet, ours or the released code's, to take as it is instead of training one."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(2 <= self.radius <= 16, "radius", self.radius, "in 2..16")
-
-
-@dataclass(frozen=True)
-class IRNetConfig(TrainConfig):
-    """Stage train-irnet: seeds -> irnet.safetensors."""
-
-    epochs: int = 4
-    min_steps: int = 480
-    batch_size: int = 8
-    learning_rate: float = 0.01
-    """Of the boundary branch; the displacement branch learns at ten times that."""
-    radius: int = 10
-    """Pixels of the stride-4 grid; pairs closer than this are learnt from (paper: 10)."""
-    walk_radius: int = 5
-    """Pairs closer than this are walked (released code: 5)."""
-    border: Literal["original", "full"] = "full"
-    """Which pairs are learnt from: the released code's, which leaves out sources near three borders, or all."""
-    min_scale: float = 0.5
-    """Least random factor of a training image's size."""
-    max_scale: float = 1.5
-    """Greatest random factor of a training image's size."""
-    trained: str | None = None
-    """File of a trained IRNet, ours or the released code's, to take as it is instead of training one."""
-    canvas: int = 0
-    """Pixels of the square that smaller images are labelled on, since the network's norms see it too (released code:
-    512). 0: the image alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.canvas >= 0, "canvas", self.canvas, "at least 0")
-        scales = (self.min_scale, self.max_scale)
-        _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
-        for name in ("radius", "walk_radius"):
-            _require(2 <= getattr(self, name) <= 16, name, getattr(self, name), "in 2..16")
+        require(given is None or 0 < given[0] < given[1] < 1, "thresholds", given, rule)
+        require(0.5 < self.certainty < 1, "certainty", self.certainty, "between 0.5 and 1")
 
 
 @dataclass(frozen=True)
@@ -251,9 +118,9 @@ class WalkConfig:
     """Arithmetic of AffinityNet; the walk itself is float64."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.beta < math.inf, "beta", self.beta, "above 0")
-        _require(self.steps >= 0, "steps", self.steps, "at least 0")
-        _require(
+        require(0 < self.beta < math.inf, "beta", self.beta, "above 0")
+        require(self.steps >= 0, "steps", self.steps, "at least 0")
+        require(
             len(self.alphas) > 0 and min(self.alphas) > 0,
             "alphas",
             self.alphas,
@@ -282,11 +149,9 @@ class MaskConfig:
     """Give a tagged class without a pixel in the mask the place where it is strongest; such images are listed."""
 
     def __post_init__(self) -> None:
-        _require(self.alpha is None or self.alpha > 0, "alpha", self.alpha, "above 0")
-        _require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
-        _require(
-            not self.relative or self.threshold is not None, "relative", self.relative, "false without a threshold"
-        )
+        require(self.alpha is None or self.alpha > 0, "alpha", self.alpha, "above 0")
+        require(self.threshold is None or 0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        require(not self.relative or self.threshold is not None, "relative", self.relative, "false without a threshold")
 
 
 @dataclass(frozen=True)
@@ -300,55 +165,7 @@ class InstanceConfig:
     """Without within_masks: the background's score beside those of the objects, which are divided by the greatest."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
-
-
-@dataclass(frozen=True)
-class SegmenterConfig(TrainConfig):
-    """Stage train-segmenter: masks -> segmenter.safetensors."""
-
-    architecture: str | None = None
-    """Of segmentation-models-pytorch (DeepLabV3Plus, Unet, FPN ...), or LargeFOV, the paper's, on any --network; null:
-    DeepLabV3Plus, but LargeFOV on the paper's networks and timm's."""
-    encoder: str | None = None
-    """Its encoder, of segmentation-models-pytorch, or lite, or for LargeFOV a --network; null: --network's."""
-    start: Literal["imagenet", "classifier", "random"] = "classifier"
-    """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
-    epochs: int = 4
-    """Passes over the training split, divided among the rounds."""
-    min_steps: int = 480
-    """Least number of steps, divided among the rounds."""
-    batch_size: int = 8
-    learning_rate: float = 0.001
-    """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
-    rounds: int | None = None
-    """Trainings in a row: each but the first learns from what the one before finds where the tags are known. null: 2,
-    but 1 where the objects are small."""
-    long_side: int | None = None
-    """Pixels of the long side that images are learnt from at, times a random factor, and labelled at. null: what the
-    objects of local maps need; else 1.6 crop sizes, and images are labelled at their own size."""
-    min_scale: float = 0.5
-    """Least random factor of a training image's long side."""
-    max_scale: float = 1.25
-    """Greatest random factor of a training image's long side."""
-    labelled_crops: float = 0.5
-    """Share of the crops that are laid around a pixel of a class, of each class of the image alike."""
-    dice: float = 1.0
-    """Weight of the Dice loss beside the cross-entropy; 0: the cross-entropy alone, the paper's."""
-
-    @property
-    def learnt_at(self) -> float:
-        """Pixels of the long side of a training image before its random factor."""
-        return 1.6 * self.crop_size if self.long_side is None else self.long_side
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        scales = (self.min_scale, self.max_scale)
-        _require(self.rounds is None or self.rounds >= 1, "rounds", self.rounds, "at least 1")
-        _require(self.long_side is None or self.long_side >= 64, "long_side", self.long_side, "at least 64")
-        _require(0 <= self.dice < math.inf, "dice", self.dice, "at least 0")
-        _require(0 <= self.labelled_crops <= 1, "labelled_crops", self.labelled_crops, "in 0..1")
-        _require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")
+        require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -375,8 +192,8 @@ class PredictConfig:
     """Arithmetic of the network."""
 
     def __post_init__(self) -> None:
-        _require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")
-        _require(self.longest_side >= 64, "longest_side", self.longest_side, "at least 64")
+        require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")
+        require(self.longest_side >= 64, "longest_side", self.longest_side, "at least 64")
 
 
 @dataclass(frozen=True)
@@ -387,7 +204,7 @@ class EvaluateConfig:
     """Background score that the activation maps alone are judged with. null: 0.2 (paper), or 0.5 for local maps."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.cam_threshold is None or 0 < self.cam_threshold < 1,
             "cam_threshold",
             self.cam_threshold,
@@ -452,14 +269,14 @@ class PipelineConfig:
     """Evaluation"""
 
     def __post_init__(self) -> None:
-        _require(self.longest_side is None or self.longest_side >= 64, "longest_side", self.longest_side, "64 or above")
-        _require(
+        require(self.longest_side is None or self.longest_side >= 64, "longest_side", self.longest_side, "64 or above")
+        require(
             self.masks.alpha is None or self.masks.alpha in self.walk.alphas,
             "masks.alpha",
             self.masks.alpha,
             f"one of walk.alphas {self.walk.alphas}",
         )
-        _require(
+        require(
             self.segmenter.start != "classifier" or self.segmenter.encoder in (None, self.network),
             "segmenter.start",
             self.segmenter.start,

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from affinitynet.config.adaptation import PROBABILITIES, adapted, given, seed_crf
 from affinitynet.config.config_file import read_config
-from affinitynet.config.settings import PipelineConfig, Precision
+from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.trainings import Precision
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from affinitynet.config.settings import ClassifierConfig
+from affinitynet.config.trainings import ClassifierConfig
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.inference.tagged import see_places
 from affinitynet.models.classifier import TagClassifier

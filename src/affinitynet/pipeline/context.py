@@ -11,7 +11,8 @@ import numpy as np
 from torch import nn
 
 from affinitynet.config.adaptation import Decision, adapted, is_open, lines_of
-from affinitynet.config.settings import RANDOM, PipelineConfig, TrainConfig
+from affinitynet.config.settings import RANDOM, PipelineConfig
+from affinitynet.config.trainings import TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import reduced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from affinitynet.config.adaptation import Decision
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.runtime.precision import autocast
 
-TRAININGS = ("classifier", "affinity", "irnet", "segmenter")
 WORTH = 1.1
 """How much faster bfloat16 has to be to be taken: float32 is the more exact one."""
 
@@ -19,8 +19,10 @@ REPEATS = 3
 IMAGES, SIDE = 4, 224
 
 
-def training_precision(backbone: Backbone, device: torch.device, stage: str) -> list[Decision]:
-    """Return the arithmetic in which a network trains faster on this machine, for each training.
+def training_precision(
+    backbone: Backbone, device: torch.device, trainings: Sequence[str], stage: str
+) -> list[Decision]:
+    """Return the arithmetic in which a network trains faster on this machine, for each of some trainings.
 
     Processors with bfloat16 instructions differ: it is twice as fast on one, half as fast on another.
     """
@@ -29,7 +31,7 @@ def training_precision(backbone: Backbone, device: torch.device, stage: str) -> 
     plain, half = (min(_step(backbone, x, precision) for _ in range(REPEATS)) for precision in ("float32", "bfloat16"))
     chosen = "bfloat16" if plain > WORTH * half else "float32"
     because = f"a training step takes {1000 * plain:.0f} ms in float32 and {1000 * half:.0f} ms in bfloat16 here"
-    return [Decision(f"{training}.precision", chosen, because, stage) for training in TRAININGS]
+    return [Decision(f"{training}.precision", chosen, because, stage) for training in trainings]
 
 
 def _step(backbone: Backbone, x: Tensor, precision: str) -> float:

@@ -187,7 +187,9 @@ def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: 
     if processes.first:
         for stage in todo.forget:
             work.forget(stage.name, stage.outputs)
-        if dropped := [stage.name for stage in todo.forget if stage.name not in todo.actions]:
+        settings = context.adapted.config
+        lost = [stage.name for stage in todo.forget if stage.name not in todo.actions]
+        if dropped := [name for name in lost if why_left_out(name, settings) is None]:
             context.runtime.progress.say(
                 f"{', '.join(dropped)}: dropped, since what went into it has changed; `affinitynet run --force` makes "
                 "them anew"

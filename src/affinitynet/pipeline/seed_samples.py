@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from affinitynet.config.settings import IRNetConfig, TrainConfig
+from affinitynet.config.trainings import IRNetConfig, TrainConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import jitter_colours, normalise, random_crop, random_flip, reduced, resize, to_tensor
 from affinitynet.errors import InputError

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from affinitynet.config.settings import TrainConfig
+from affinitynet.config.trainings import TrainConfig
 from affinitynet.errors import InputError
 from affinitynet.runtime.precision import autocast
 from affinitynet.runtime.runtime import Runtime

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
-from affinitynet.config.settings import TrainConfig
+from affinitynet.config.trainings import TrainConfig
 from affinitynet.errors import InputError
 from affinitynet.runtime.processes import ALONE, Processes
 

@@ -92,7 +92,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         PickledObjectError: it holds objects instead of weights, such as a whole model.
     """
     classes = _unknown_classes(path)
-    stand_ins: list[Any] = [_stand_in(name) for name in classes]
+    try:
+        stand_ins: list[Any] = [_stand_in(name) for name in classes]
+    except ValueError:  # a null character, or half of a surrogate pair
+        raise MalformedError("damaged, or not written by torch.save") from None
     try:
         # Given a path, torch would trust its suffix; its warnings would precede our one line.
         with path.open("rb") as file, warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):

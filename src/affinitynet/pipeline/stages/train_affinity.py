@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from affinitynet.config.settings import AffinityConfig
+from affinitynet.config.trainings import AffinityConfig
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import load_classifier
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels

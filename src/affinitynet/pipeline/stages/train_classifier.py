@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from affinitynet.config.settings import ClassifierConfig
+from affinitynet.config.trainings import ClassifierConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import (
     jitter_colours,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from affinitynet.config.settings import IRNetConfig
+from affinitynet.config.trainings import IRNetConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.inference.links import on_canvas
 from affinitynet.models.irnet import IRNet

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from affinitynet.config.adaptation import given
-from affinitynet.config.settings import PipelineConfig, PredictConfig, SegmenterConfig
+from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import (
     jitter_colours,
