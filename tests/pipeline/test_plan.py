@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.plan import Facts, make_plan
-from affinitynet.pipeline.table import Stage, commands
+from affinitynet.pipeline.table import Stage, commands, stages_of
 from affinitynet.work.folder import StageRecord
 
 WORK = Path("work")
@@ -39,6 +40,12 @@ def records(facts=FACTS, **changes):
 
 def with_setting(stage, **settings):
     return {**FACTS, stage: replace(FACTS[stage], settings=settings)}
+
+
+def test_the_walk_needs_only_the_network_that_it_follows():
+    for config in (PipelineConfig(), PipelineConfig(propagation="irnet")):
+        (walk,) = (stage for stage in stages_of(config) if stage.name == "random-walk")
+        assert walk.needs == ("make-cams", f"train-{config.propagation}")
 
 
 def test_nothing_on_record_is_run_and_what_finished_is_skipped():

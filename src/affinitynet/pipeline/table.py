@@ -181,30 +181,31 @@ STAGES = (
 )
 
 
+PROPAGATION = {"affinity": "train-affinity", "irnet": "train-irnet"}
+"""What the random walk follows -> the stage that learns it."""
+
+
 def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     """Return the stages with what they need under some settings.
 
-    Activation maps of another method need no classifier; then only what starts from the classifier needs it.
+    Activation maps of another method need no classifier; then only what starts from the classifier needs it. The walk
+    needs the network that it follows, not the other one.
 
     Example:
         >>> from affinitynet.config.settings import CamConfig, PipelineConfig
         >>> [stage.needs for stage in stages_of(PipelineConfig(cams=CamConfig(from_folder="maps")))[2:5]]
         [(), ('make-cams',), ('make-seeds', 'train-classifier')]
     """
-    if config.cams.from_folder is None:
-        return STAGES
+    taken, other = config.cams.from_folder is not None, set(PROPAGATION.values()) - {PROPAGATION[config.propagation]}
     starting = {"train-affinity": config.affinity.start, "train-segmenter": config.segmenter.start}
 
     def needs(stage: Stage) -> tuple[str, ...]:
-        if stage.name == "make-cams":
+        if taken and stage.name == "make-cams":
             return ()
-        return (*stage.needs, "train-classifier") if starting.get(stage.name) == "classifier" else stage.needs
+        more = ("train-classifier",) if taken and starting.get(stage.name) == "classifier" else ()
+        return (*(name for name in stage.needs if name not in other), *more)
 
     return tuple(replace(stage, needs=needs(stage)) for stage in STAGES)
-
-
-PROPAGATION = {"affinity": "train-affinity", "irnet": "train-irnet"}
-"""What the random walk follows -> the stage that learns it."""
 
 
 def why_left_out(stage: str, config: PipelineConfig) -> str | None:
@@ -219,9 +220,9 @@ def why_left_out(stage: str, config: PipelineConfig) -> str | None:
     source = config.masks.source
     if stage in (*PROPAGATION.values(), "random-walk") and source != "walk":
         return f"masks.source is {source}"
-    if stage == "make-instances" and (source != "walk" or config.propagation != "irnet"):
-        return f"masks.source is {source} and propagation {config.propagation}"
-    if stage in PROPAGATION.values() and stage != PROPAGATION[config.propagation]:
+    if stage == "make-instances" and config.propagation == "irnet":
+        return None if source == "walk" else f"masks.source is {source}"
+    if stage in (*PROPAGATION.values(), "make-instances") and stage != PROPAGATION[config.propagation]:
         return f"propagation is {config.propagation}"
     return None
 
