@@ -18,6 +18,9 @@ from affinitynet.config.settings import (
 from affinitynet.config.trainings import AffinityConfig, ClassifierConfig, IRNetConfig, SegmenterConfig
 from affinitynet.errors import InputError
 
+PLAIN_SEGMENTER = SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0)
+"""One training by the cross-entropy alone, as after the papers' masks."""
+
 
 def _paper(network: str) -> PipelineConfig:
     """Return every setting of the released code (docs/reproduce.md)."""
@@ -52,7 +55,7 @@ def _paper(network: str) -> PipelineConfig:
         walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),
         masks=MaskConfig(source="walk", keep_tags=False),
         refine=RefineConfig(masks=False),
-        segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
+        segmenter=PLAIN_SEGMENTER,
     )
 
 
@@ -100,7 +103,7 @@ def _irn() -> PipelineConfig:
         masks=MaskConfig(source="walk", threshold=0.25, relative=True, keep_tags=False),
         refine=RefineConfig(masks=False),
         instances=InstanceConfig(within_masks=False),
-        segmenter=SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0),
+        segmenter=PLAIN_SEGMENTER,
         evaluate=EvaluateConfig(cam_threshold=0.15),
     )
 

@@ -79,6 +79,16 @@ def boundary_links(network: IRNet, x: Tensor, config: PipelineConfig) -> Links:
     return Links(boundary_affinity(boundaries[None], radius, "full")[0], 1 - boundaries, radius, "full")
 
 
+def on_grid(scores: Tensor, stride: int) -> Tensor:
+    """Average scores [K, H, W] over the pixels of a grid, [K, H / stride, W / stride] rounded up; 0 beyond the image.
+
+    Example:
+        >>> on_grid(torch.ones(1, 4, 6), 4)
+        tensor([[[1.0000, 0.5000]]])
+    """
+    return F.avg_pool2d(F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride)), stride)
+
+
 def on_canvas(x: Tensor, canvas: int) -> Tensor:
     """Pad an image at the right and at the bottom: to the canvas, or beyond it to a multiple of the strides."""
     height, width = (canvas - side if side <= canvas else -side % MULTIPLE for side in x.shape[2:])

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.transforms import normalise, to_tensor
-from affinitynet.inference.links import boundary_links, on_canvas
+from affinitynet.inference.links import boundary_links, on_canvas, on_grid
 from affinitynet.models.irnet import IRNet
-from affinitynet.ops.decision import enlarge, labels_at
+from affinitynet.ops.decision import enlarge, enlarged_by, labels_at
 from affinitynet.ops.instances import centroids, clusters, detections, instance_seeds, split_region
 from affinitynet.records import Instances, ScoreMaps
 from affinitynet.runtime.precision import autocast
@@ -44,11 +44,11 @@ def find_objects(
     x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
     x = x.to(device, memory_format=backbone.layout(device))
     links = boundary_links(network, x, config)
-    scores = (_pooled(cams.scores, network.stride) if cams.grid is None else cams.grid).to(device)
+    scores = (on_grid(cams.scores, network.stride) if cams.grid is None else cams.grid).to(device)
     seeds = instance_seeds(scores, _clusters(network, x, config))
     walked = links.walk(seeds.flatten(0, 1), config.walk.beta, config.walk.steps).view(seeds.shape)
     if not config.instances.within_masks:
-        full = _full(walked.flatten(0, 1), network.stride, image.shape[:2])
+        full = enlarged_by(network.stride, walked.flatten(0, 1), image.shape[:2])
         full = (full / full.amax().clamp(min=torch.finfo(full.dtype).tiny)).view(*seeds.shape[:2], *image.shape[:2])
         found = detections(full, list(cams.classes), config.instances.threshold)
         return Instances(enlarge(found.labels, mask.shape), found.classes, found.scores)
@@ -76,16 +76,6 @@ def _clusters(network: IRNet, x: Tensor, config: PipelineConfig) -> Tensor:
     return new[numbers]
 
 
-def _pooled(scores: Tensor, stride: int) -> Tensor:
-    return F.avg_pool2d(F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride)), stride)
-
-
-def _full(scores: Tensor, stride: int, size: tuple[int, ...]) -> Tensor:
-    """Enlarge scores [N, h, w] bilinearly by the stride and cut them to ``size``."""
-    large = F.interpolate(scores[None], scale_factor=float(stride), mode="bilinear", align_corners=False)[0]
-    return large[:, : size[0], : size[1]]
-
-
 def split_mask(mask: np.ndarray, cams: ScoreMaps, numbers: Mapping[int, np.ndarray] | None = None) -> Instances:
     """Split the classes of a mask into objects: connected pieces, of one cluster where these are known.
 
@@ -108,10 +98,8 @@ def split_mask(mask: np.ndarray, cams: ScoreMaps, numbers: Mapping[int, np.ndarr
         if not region.any():
             continue
         pieces = split_region(region, np.zeros(mask.shape, np.int64) if numbers is None else numbers[number])
-        means = enlarge(probability, mask.shape)
-        for piece in range(1, int(pieces.max()) + 1):
-            inside = pieces == piece
-            classes.append(number)
-            labels[inside] = len(classes)
-            sure.append(float(means[inside].mean()))
+        numbers_of = range(1, int(pieces.max()) + 1)
+        labels = np.where(pieces > 0, pieces + len(classes), labels)
+        sure += np.atleast_1d(ndimage.mean(enlarge(probability, mask.shape), pieces, numbers_of)).tolist()
+        classes += [number] * len(numbers_of)
     return Instances(labels, tuple(classes), tuple(sure))

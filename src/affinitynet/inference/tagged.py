@@ -20,7 +20,7 @@ from affinitynet.config.trainings import Precision
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
-from affinitynet.inference.links import PairNetwork, find_links, load_pair_network
+from affinitynet.inference.links import PairNetwork, find_links, load_pair_network, on_grid
 from affinitynet.inference.objects import find_objects
 from affinitynet.inference.refine import find_seeds, keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
@@ -209,8 +209,7 @@ class MaskPredictor:
         background = torch.stack([background_score(maps, alpha) for alpha in walk.alphas])
         scores = torch.cat([background, maps.to(background)])
         if cams.grid is None:
-            scores = F.pad(scores, (0, -scores.shape[2] % stride, 0, -scores.shape[1] % stride))
-            scores = F.avg_pool2d(scores, stride)
+            scores = on_grid(scores, stride)
         if len(maps):
             links = find_links(network, self._input(image, network), self.config)
             scores = links.walk(scores, walk.beta, walk.steps)

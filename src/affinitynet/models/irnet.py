@@ -15,7 +15,12 @@ from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.weights.names import fill, read_weights
 
 EDGE_WIDTH, EDGE_GROUPS = 32, 4
+"""Channels of the boundary branch a tap, and groups of their norm, as in the released code."""
+
 WIDTHS, FINE_GROUP, COARSE_GROUPS, WIDEST = (64, 128), 8, 16, 256
+"""The same of the displacement branch: channels of the first two taps, groups of the first tap and of all others, and
+channels of all others."""
+
 MIDDLE = 8
 """Stride at which the coarse features of the displacement branch meet."""
 

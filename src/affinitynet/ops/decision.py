@@ -98,6 +98,17 @@ def foreground(scores: Tensor, classes: Sequence[int]) -> tuple[Tensor, np.ndarr
     return strength, np.array([c + 1 for c in classes], np.uint8)[index.cpu().numpy()]
 
 
+def enlarged_by(stride: int, scores: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return scores [N, h, w] enlarged bilinearly by the stride of their grid and cut to ``size`` (H, W).
+
+    Example:
+        >>> enlarged_by(8, torch.zeros(2, 2, 3), (13, 20)).shape
+        torch.Size([2, 13, 20])
+    """
+    full = F.interpolate(scores[None], scale_factor=float(stride), mode="bilinear", align_corners=False)[0]
+    return full[:, : size[0], : size[1]]
+
+
 def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor, relative: bool = False) -> Tensor:
     """Return the scores of a walk at the size its image was labelled at: float32 [K + 1, H, W], background first.
 
@@ -115,9 +126,7 @@ def walked_scores(walk: Walk, size: tuple[int, ...], background: float | Tensor,
     """
     first = walk.background[:1]
     first = torch.full_like(first, background) if isinstance(background, float) else background[None]
-    scores = torch.cat([first, walk.scores])[None]
-    full = F.interpolate(scores, scale_factor=walk.stride, mode="bilinear", align_corners=False)[0]
-    full = full[:, : size[0], : size[1]].clamp(0, 1)
+    full = enlarged_by(walk.stride, torch.cat([first, walk.scores]), size).clamp(0, 1)
     if relative and len(walk.scores):
         full[1:] /= full[1:].amax().clamp(min=torch.finfo(full.dtype).tiny)
     return full
