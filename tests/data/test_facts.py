@@ -49,6 +49,15 @@ def root(tmp_path):
     return folder
 
 
+def test_upright_and_lying_images_of_one_area_are_not_all_alike(tmp_path):
+    random = np.random.default_rng(0)
+    for name, size in {"a": (30, 40, 3), "b": (40, 30, 3), "c": (30, 40, 3)}.items():
+        Image.fromarray(random.integers(0, 256, size, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "tags.csv").write_text("file,tags\na.png,cat\nb.png,cat\nc.png,dog\n")
+    sizes = surveyed(tmp_path).sizes
+    assert (sizes.smallest, sizes.largest) == ((30, 40), (40, 30))
+
+
 def test_it_is_what_counting_by_hand_gives(root):
     facts = surveyed(root)
     assert facts.splits == (

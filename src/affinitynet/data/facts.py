@@ -92,7 +92,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageSizes:
-    """Sizes (width, height) of the images in pixels, in the order of their areas.
+    """Sizes (width, height) of the images in pixels, in the order of their areas and, of equal ones, of their widths.
 
     Args:
         smallest, median, largest: the image of that rank.

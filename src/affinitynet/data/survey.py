@@ -119,7 +119,7 @@ def _pairs(classes: Sequence[str], training: Iterable[TaggedImage]) -> tuple[Pai
 
 
 def _sizes(read: Sequence[TaggedImage], images: Mapping[str, ImageFacts]) -> ImageSizes:
-    ranked = sorted((images[record.name].size for record in read), key=lambda size: size[0] * size[1])
+    ranked = sorted((images[record.name].size for record in read), key=lambda size: (size[0] * size[1], size))
     if not ranked:
         return ImageSizes()
     small = (record.name for record in read if min(images[record.name].size) < SMALL)
