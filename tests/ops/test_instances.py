@@ -104,10 +104,20 @@ def test_a_region_is_split_where_clusters_meet_and_splinters_go_to_what_they_tou
     assert (found[region & (np.arange(24) < 11)] == 1).all()
     assert (found[region & (np.arange(24) >= 12)] == 2).all()
     assert ((found > 0) == region).all()
-    apart = np.zeros((5, 30), bool)
-    apart[:, :20] = apart[2, 25] = True  # one pixel that touches nothing stays an object
-    assert split_region(apart, np.zeros((5, 30), int)).max() == 2
     assert split_region(np.zeros((3, 4), bool), np.zeros((3, 4), int)).max() == 0
+
+
+def test_specks_belong_to_the_nearest_object_but_small_objects_stay():
+    region = np.zeros((20, 60), bool)
+    region[5:15, 2:22] = region[5:15, 30:50] = True
+    region[2, 40] = region[10, 24] = True  # one pixel each, near the right and the left one
+    region[17:19, 55:57] = True  # 4 of 200 pixels
+    found = split_region(region, np.zeros(region.shape, int))
+    assert found.max() == 3
+    assert found[2, 40] == found[6, 40]
+    assert found[10, 24] == found[6, 10]
+    assert len({found[6, 40], found[6, 10], found[17, 55]}) == 3
+    assert ((found > 0) == region).all()
 
 
 def test_small_pieces_have_no_score_and_images_without_a_class_no_object():

@@ -1,6 +1,7 @@
 """AP of objects against the boxes of a VOC devkit: drawn objects that are known to the pixel."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -85,3 +86,17 @@ def test_images_whose_boxes_cannot_be_read_are_said_and_not_counted(devkit):
     measure_objects(devkit)
     assert json.loads(devkit.work.objects_file.read_text())["val"][OBJECTS]["images"] == 5
     assert "not among the boxes" in devkit.work.log_file.read_text()
+
+
+def test_images_whose_objects_are_named_without_a_box_are_not_counted(devkit):
+    annotations = sorted((devkit.collection.root / "Annotations").glob("*.xml"))
+    named = [path for path in annotations if "<object>" in path.read_text()]
+    for path in named[:1]:
+        path.write_text(re.sub("<bndbox>.*?</bndbox>", "", path.read_text()))
+    measure_objects(devkit)
+    assert json.loads(devkit.work.objects_file.read_text())["val"][OBJECTS]["images"] == len(annotations) - 1
+    devkit.work.objects_file.unlink()
+    for path in named:
+        path.write_text(re.sub("<bndbox>.*?</bndbox>", "", path.read_text()))
+    measure_objects(devkit)
+    assert devkit.work.objects_file.exists() == (len(named) < len(annotations))

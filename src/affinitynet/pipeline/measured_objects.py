@@ -39,6 +39,8 @@ def _measure(context: Context, split: str) -> dict[str, dict]:
         except InputError as error:
             context.runtime.progress.note(f"evaluate: {record.name}: not among the boxes: {error}")
             return
+        if record.tags and not true:
+            return  # objects are named, but not where they are
         found = context.work.instances.load(record.name)
         pieces = split_mask(context.work.masks.load(record.name), context.work.cams.load(record.name))
         for step, objects in ((OBJECTS, found), (PIECES, pieces)):

@@ -25,7 +25,7 @@ from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
-from affinitynet.pipeline.table import Stage, stages_of, why_left_out
+from affinitynet.pipeline.table import STAGES, Stage, of_other_propagation, stages_of, why_left_out
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
 from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import DeviceName, Runtime
@@ -99,9 +99,7 @@ def run_stages(
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
         for stage in chosen:
-            ran = _run_stage(
-                context, stage, plan, facts[stage.name], by_name=len(chosen) < len(stages_of(context.config))
-            )
+            ran = _run_stage(context, stage, plan, facts[stage.name], by_name=not _all(stages))
             if stage.name == "check-data":
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
@@ -149,14 +147,21 @@ def _absolute(cams: CamConfig) -> CamConfig:
 
 
 def _chosen(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:
+    """Return the stages to run; of all, those that there is something to do for."""
     known = {stage.name: stage for stage in stages_of(config)}
     for name in names or ():
         if name not in known:
             raise InputError(f"stage {name!r}: unknown; known: {', '.join(known)} {did_you_mean(name, known)}")
-    chosen = [stage for stage in known.values() if names is None or stage.name in names]
-    if len(chosen) == len(known) and not any("train-classifier" in stage.needs for stage in chosen):
+    if not _all(names):
+        return [stage for stage in known.values() if stage.name in (names or ())]
+    chosen = [stage for stage in known.values() if stage.name not in of_other_propagation(config)]
+    if not any("train-classifier" in stage.needs for stage in chosen):
         chosen = [stage for stage in chosen if stage.name != "train-classifier"]  # nothing would read it
     return chosen
+
+
+def _all(names: Sequence[str] | None) -> bool:
+    return names is None or {stage.name for stage in STAGES} <= set(names)
 
 
 def _check_segmenter(context: Context) -> None:

@@ -112,7 +112,7 @@ STAGES = (
         name="random-walk",
         help="spread the activation maps along the affinities",
         needs=("make-cams", "train-affinity", "train-irnet"),
-        settings=("walk",),
+        settings=("walk", "propagation"),
         images="target",
         outputs=("walks",),
         commands=("make-masks",),
@@ -196,7 +196,7 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
         >>> [stage.needs for stage in stages_of(PipelineConfig(cams=CamConfig(from_folder="maps")))[2:5]]
         [(), ('make-cams',), ('make-seeds', 'train-classifier')]
     """
-    taken, other = config.cams.from_folder is not None, set(PROPAGATION.values()) - {PROPAGATION[config.propagation]}
+    taken, other = config.cams.from_folder is not None, of_other_propagation(config)
     starting = {"train-affinity": config.affinity.start, "train-segmenter": config.segmenter.start}
 
     def needs(stage: Stage) -> tuple[str, ...]:
@@ -217,14 +217,24 @@ def why_left_out(stage: str, config: PipelineConfig) -> str | None:
         >>> why_left_out("random-walk", adapted(PipelineConfig(masks=MaskConfig(source="crf"))))
         'masks.source is crf'
     """
-    source = config.masks.source
-    if stage in (*PROPAGATION.values(), "random-walk") and source != "walk":
-        return f"masks.source is {source}"
-    if stage == "make-instances" and config.propagation == "irnet":
-        return None if source == "walk" else f"masks.source is {source}"
-    if stage in (*PROPAGATION.values(), "make-instances") and stage != PROPAGATION[config.propagation]:
+    if stage in of_other_propagation(config):
         return f"propagation is {config.propagation}"
+    source = config.masks.source
+    if stage in (*PROPAGATION.values(), "random-walk", "make-instances") and source != "walk":
+        return f"masks.source is {source}"
     return None
+
+
+def of_other_propagation(config: PipelineConfig) -> set[str]:
+    """Return the stages that only another propagation than the chosen one has.
+
+    Example:
+        >>> from affinitynet.config.settings import PipelineConfig
+        >>> of_other_propagation(PipelineConfig(propagation="irnet"))
+        {'train-affinity'}
+    """
+    others = set(PROPAGATION.values()) - {PROPAGATION[config.propagation]}
+    return others if config.propagation == "irnet" else others | {"make-instances"}
 
 
 def commands() -> dict[str, tuple[Stage, ...]]:
