@@ -143,6 +143,7 @@ class TaggedImage:
         truth: Ground truth for evaluation, or ``None``. Never read by a training stage.
         values: How an image of more than 8 bits is read; ``None``: by its own values.
         boxes: Of its objects, for evaluation, or ``None``. Never read by a training stage.
+        drawn: What somebody drew for the networks to learn from, or ``None``. Never counted in an evaluation.
 
     Raises:
         InputError: ``name`` is empty, absolute or climbs out of its folder.
@@ -158,6 +159,7 @@ class TaggedImage:
     truth: GroundTruth | None = None
     values: ValueRanges | None = None
     boxes: Boxes | None = None
+    drawn: GroundTruth | None = None
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")

@@ -116,7 +116,7 @@ def _parser(command: Command, function: Callable) -> FlagParser:
     add_parameters(parser, Runtime, {"device", "workers", "progress", "alone"} - set(command.computing))
     add_parameters(parser, command.show, [*inspect.signature(command.show).parameters][:2])
     if command.stages:
-        add_settings(parser, {name for stage in command.stages for name in stage.settings})
+        add_settings(parser, {name for stage in command.stages for name in stage.taken})
         parser.description = f"{command.help[0].upper()}{command.help[1:]}."
         required = required if command.stages[0].needs else ["data", *required]
     else:
@@ -130,7 +130,7 @@ def _elsewhere(command: Command) -> dict[str, str]:
     """Return the settings that this command does not take, and which commands do."""
     takers: dict[str, list[str]] = {}
     for other in COMMANDS.values():
-        for section in dict.fromkeys(name for stage in other.stages for name in stage.settings):
+        for section in dict.fromkeys(name for stage in other.stages for name in stage.taken):
             takers.setdefault(section, []).append(other.name)
     return {
         f"{section}.{field.name}": " and ".join(takers[section])

@@ -24,6 +24,23 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
+class DrawnConfig:
+    """Masks that somebody drew, which teach beside the tags."""
+
+    share: float = 0.25
+    """Share of the samples of a training that are drawn: their images are repeated until they have it."""
+    hold_out: float = 0.2
+    """With learn_from masks: share of them that measures instead, if no other split has masks."""
+    most: int | None = None
+    """Drawn masks to use at most, chosen at random; null: all."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share < 1, "share", self.share, "in [0, 1)")
+        require(0 <= self.hold_out < 1, "hold_out", self.hold_out, "in [0, 1)")
+        require(self.most is None or self.most >= 0, "most", self.most, "at least 0")
+
+
+@dataclass(frozen=True)
 class CamConfig:
     """Stage make-cams: classifier -> cams/NAME.npz."""
 
@@ -241,6 +258,11 @@ class PipelineConfig:
     propagation: Literal["affinity", "irnet"] = "affinity"
     """What the random walk follows: affinity (AffinityNet, Ahn & Kwak 2018), or irnet (class boundaries, Ahn et al.
     2019)."""
+    learn_from: Literal["drawn", "masks"] = "drawn"
+    """Which masks teach beside the tags: those in the folder drawn, or the ground truth of the split that is trained
+    on, too."""
+    drawn: DrawnConfig = field(default_factory=DrawnConfig)
+    """Learn from drawn masks"""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Train the tag classifier"""
     cams: CamConfig = field(default_factory=CamConfig)

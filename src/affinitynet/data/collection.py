@@ -17,7 +17,7 @@ from affinitynet.data.layouts.tables import tables_of_other_names
 from affinitynet.data.truth import upright_labels
 from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
-from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, TaggedImage, ValueRanges
+from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, GroundTruth, TaggedImage, ValueRanges
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Collection:
         masks = {left.name for left in left_out if left.part == "mask"}
         splits = {
             name: tuple(
-                replace(record, truth=None) if record.name in masks else record
+                replace(record, truth=None, drawn=None) if record.name in masks else record
                 for record in records
                 if record.name not in images
             )
@@ -116,11 +116,24 @@ class Collection:
         """
         if record.truth is None:
             raise InputError(f"{record.name}: has no ground-truth mask")
-        stored = upright_labels(record.truth, record.path, problems)
+        return self._labels(record.truth, record.path, problems)
+
+    def drawn(self, record: TaggedImage, problems: Problems | None = None) -> np.ndarray:
+        """Return what somebody drew of an image to be learnt from, as :meth:`mask` returns its ground truth.
+
+        Raises:
+            InputError: as :meth:`mask`.
+        """
+        if record.drawn is None:
+            raise InputError(f"{record.name}: nobody drew its mask")
+        return self._labels(record.drawn, record.path, problems)
+
+    def _labels(self, source: GroundTruth, image: Path, problems: Problems | None) -> np.ndarray:
+        stored = upright_labels(source, image, problems)
         values = self.mask_values[stored]
         unknown = np.unique(stored[(values == IGNORE) & (stored != IGNORE)])
         if len(unknown):
-            raise InputError(f"{record.truth}: contains value {unknown[0]}, but {self._numbering()}; fix the mask")
+            raise InputError(f"{source}: contains value {unknown[0]}, but {self._numbering()}; fix the mask")
         return values
 
     def _numbering(self) -> str:

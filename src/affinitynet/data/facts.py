@@ -50,6 +50,7 @@ class ClassFacts:
         masks: ground-truth masks that hold a pixel of it.
         pixels: pixels of it in all masks.
         share: median share of the pixels of a mask, of the masks that hold it; 0 if there are none.
+        drawn: masks to learn from that hold a pixel of it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ClassFacts:
     masks: int = 0
     pixels: int = 0
     share: float = 0.0
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class CollectionFacts:
         kinds: format and mode of the images, e.g. "8-bit RGB JPEG" -> number of images.
         sizes: of the images.
         masks: the ground truth.
+        drawn: masks to learn from.
         flat: images of almost one colour.
         repeated: images that show the same as an earlier one.
         leaked: images that are measured and show the same as one that is trained on, under another name.
@@ -174,6 +177,7 @@ class CollectionFacts:
     kinds: dict[str, int] = dataclasses.field(default_factory=dict)
     sizes: ImageSizes = ImageSizes()
     masks: MaskFacts = MaskFacts()
+    drawn: int = 0
     flat: Cases = Cases()
     repeated: Cases = Cases()
     leaked: Cases = Cases()

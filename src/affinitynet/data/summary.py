@@ -93,6 +93,7 @@ def summarise(facts: CollectionFacts) -> Summary:
         ("together", _together(facts)),
         ("splits", "; ".join(map(_split, facts.splits))),
         ("masks", _masks(facts)),
+        ("drawn", _drawn(facts)),
         ("not used", _passed_over(facts.passed_over)),
         ("skipped", _skipped(facts.skipped)),
         ("taken", "; ".join(remark.text for remark in facts.remarks if remark.kind == "taken")),
@@ -182,6 +183,13 @@ def _masks(facts: CollectionFacts) -> str:
     total = sum(number for _, number in pixels)
     shares = [f"{name} {_percent(number / total)}" for name, number in pixels]
     return f"{masks.count:,}, of their pixels: {listed(shares, _CLASSES)}"
+
+
+def _drawn(facts: CollectionFacts) -> str:
+    if not facts.drawn:
+        return ""
+    found = [f"{clear(each.name)} in {each.drawn:,}" for each in facts.classes if each.drawn]
+    return f"{count(facts.drawn, 'mask')} to learn from, never measured: {listed(found, _CLASSES) or 'all background'}"
 
 
 def _percent(share: float) -> str:

@@ -44,7 +44,9 @@ def survey(
     read = [record for record in collection.targets(split) if record.name in images]
     training = collection.split(split)
     trained = {record.name for record in training}
-    masked = [(record, dict(labels)) for record in read if (labels := images[record.name].labels) is not None]
+    painted = [(record, dict(labels)) for record in read if (labels := images[record.name].labels) is not None]
+    masked = [(record, labels) for record, labels in painted if record.truth]
+    drawn = [(record, labels) for record, labels in painted if record.drawn]
     flat = {record.name for record in read if images[record.name].flat}
     repeated, leaked, contradicted = _repeats([r for r in read if r.name not in flat], images, trained)
     return CollectionFacts(
@@ -52,7 +54,9 @@ def survey(
         layout=collection.layout,
         split=split,
         splits=_splits(collection, split, trained),
-        classes=_classes(collection, training, [record for record in read if record.name not in trained], masked),
+        classes=_classes(
+            collection, training, [record for record in read if record.name not in trained], masked, drawn
+        ),
         images=len(read),
         training_images=len(training),
         negatives=sum(not record.tags for record in training),
@@ -60,6 +64,7 @@ def survey(
         kinds=dict(Counter(images[record.name].kind for record in read).most_common()),
         sizes=_sizes(read, images),
         masks=_masks(collection.classes, masked),
+        drawn=len(drawn),
         flat=Cases.of(record.name for record in read if record.name in flat),
         repeated=Cases.of(repeated),
         leaked=Cases.of(leaked),
@@ -91,6 +96,7 @@ def _classes(
     training: Iterable[TaggedImage],
     elsewhere: Iterable[TaggedImage],
     masked: Sequence[tuple[TaggedImage, dict[int, int]]],
+    drawn: Sequence[tuple[TaggedImage, dict[int, int]]],
 ) -> tuple[ClassFacts, ...]:
     tagged, measured = (Counter(tag for record in records for tag in record.tags) for records in (training, elsewhere))
     shares: dict[int, list[float]] = {}
@@ -108,6 +114,7 @@ def _classes(
             masks=len(shares.get(number, ())),
             pixels=pixels[number],
             share=round(median(shares.get(number, (0.0,))), 6),
+            drawn=sum(number + 1 in labels for _, labels in drawn),
         )
         for number, name in enumerate(collection.classes)
     )

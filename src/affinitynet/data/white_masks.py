@@ -9,7 +9,7 @@ import numpy as np
 
 from affinitynet.data.truth import PngMask, upright_labels
 from affinitynet.errors import InputError
-from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, GroundTruth, TaggedImage
 
 LOOKED_AT = 64
 """Masks, about, that are read before 255 is taken for the class: each of an image that has it."""
@@ -24,21 +24,21 @@ def white_masks(images: Iterable[TaggedImage]) -> tuple[Path, ...]:
     Args:
         images: of a collection with one class.
     """
-    masked = list({record.name: record for record in images if record.truth is not None}.values())
-    tagged = [record for record in masked if record.tags]
+    known = {record.name: (record, mask) for record in images if (mask := record.truth or record.drawn) is not None}
+    tagged = [(record, mask) for record, mask in known.values() if record.tags]
     found: set[int] = set()
-    for record in tagged[:: 1 + len(tagged) // LOOKED_AT]:
-        found |= _values(record)
+    for record, mask in tagged[:: 1 + len(tagged) // LOOKED_AT]:
+        found |= _values(record, mask)
         if found - {BACKGROUND, IGNORE}:
             return ()
-    return tuple(record.truth.file for record in masked if record.truth) if IGNORE in found else ()
+    return tuple(mask.file for _, mask in known.values()) if IGNORE in found else ()
 
 
-def _values(record: TaggedImage) -> set[int]:
+def _values(record: TaggedImage, mask: GroundTruth) -> set[int]:
     """Return the values stored in a mask that somebody painted; none if it cannot be read, which check-data reports."""
-    if not isinstance(record.truth, PngMask):
+    if not isinstance(mask, PngMask):
         return {BACKGROUND + 1}  # other forms of ground truth name their classes
     try:
-        return set(np.unique(upright_labels(record.truth, record.path)).tolist())
+        return set(np.unique(upright_labels(mask, record.path)).tolist())
     except InputError:
         return set()

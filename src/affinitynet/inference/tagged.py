@@ -22,7 +22,7 @@ from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.links import PairNetwork, find_links, load_pair_network, on_grid
 from affinitynet.inference.objects import find_objects
-from affinitynet.inference.refine import find_seeds, keep_tags, map_scores, mask_scores
+from affinitynet.inference.refine import crf_scores, keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.classifier import TagClassifier, load_classifier
 from affinitynet.models.irnet import IRNet
@@ -146,7 +146,7 @@ class MaskPredictor:
         if config.masks.source == "cams":
             return map_scores(cams, low)
         if config.masks.source == "crf":
-            return find_seeds(image, cams, config, self.device).low
+            return crf_scores(image, cams, config, self.device)
         return mask_scores(self.walk(image, cams), image.shape[:2], config.masks, config.crf, lambda: image)
 
     def _class_number(self, tag: str | int) -> int:

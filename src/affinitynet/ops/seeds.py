@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from affinitynet.ops.crf import CRFParams, dense_crf
+from affinitynet.records import BACKGROUND, IGNORE
 
 
 def background_score(cams: Tensor, alpha: float) -> Tensor:
@@ -104,3 +105,24 @@ def threshold_seeds(
         scores = torch.full((count + 1, *labels.shape), (1 - certainty) / count, device=cams.device)
         problems.append(scores.scatter_(0, labels[None], certainty))
     return dense_crf(image, torch.stack(problems), params)
+
+
+def certain_scores(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the low and high scores that say of pixels what a drawn mask says, and nothing where it is 255.
+
+    Args:
+        labels: uint8 [H, W]; 0 background, class + 1, 255 unknown.
+
+    Returns:
+        float32 [K + 1, H, W] twice, 0 or 1, background first, of the K classes in the mask in ascending order.
+
+    Example:
+        >>> low, high = certain_scores(torch.tensor([[0, 7, 255]], dtype=torch.uint8))
+        >>> low.tolist(), high.tolist()
+        ([[[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]], [[[1.0, 0.0, 0.0]], [[0.0, 1.0, 1.0]]])
+    """
+    classes = [value for value in labels.unique().tolist() if value not in (BACKGROUND, IGNORE)] or [1]
+    known = torch.stack([labels == value for value in (BACKGROUND, *classes)]).float()
+    low, high, unknown = known, known.clone(), labels == IGNORE
+    low[0, unknown], high[1, unknown] = 1, 1
+    return low, high

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from affinitynet.config.config_file import to_dict
 from affinitynet.data.collection import Collection
 from affinitynet.pipeline.plan import Facts
-from affinitynet.pipeline.table import STAGES, Stage
+from affinitynet.pipeline.table import Stage, stages_of
 from affinitynet.records import TaggedImage
 from affinitynet.work.contents import Contents
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     """Return stage's name -> what decides it. Processes share the reading of the files."""
+    stages = stages_of(context.config)
     images = {
         "training": context.training_images,
         "target": context.target_images,
         "checked": context.unchecked.targets(context.split),
     }
-    collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in STAGES}
-    truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in STAGES}
+    collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in stages}
+    truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in stages}
     paths = {record.path for records in images.values() for record in records}
     paths |= {record.truth.file for measured in truth.values() for _, record in measured if record.truth}
+    paths |= {record.drawn.file for records in images.values() for record in records if record.drawn}
     maps = _maps(context)
     digests = _digests(context, contents, sorted(paths | set(maps.values())))
     settings = to_dict(context.config)
@@ -43,8 +45,13 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
         used = {record.name: [digests[record.path]] for record in images[stage.images]}
         for name in used.keys() & maps.keys() if stage.name == "make-cams" else ():
             used[name].append(digests[maps[name]])
+        deciding = {key: settings[key] for key in stage.settings}
+        for record in images[stage.images] if stage.drawn else ():
+            if record.drawn:
+                used[record.name].append(f"drawn {digests[record.drawn.file]}")
+                deciding["drawn"] = settings["drawn"]
         return Facts(
-            {key: settings[key] for key in stage.settings},
+            deciding,
             _digest(
                 [
                     *(
@@ -57,7 +64,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
             _digest(masks) if stage.truth else "",
         )
 
-    return {stage.name: facts(stage) for stage in STAGES}
+    return {stage.name: facts(stage) for stage in stages}
 
 
 def _reading(collection: Collection) -> list[object]:

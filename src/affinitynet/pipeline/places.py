@@ -16,7 +16,7 @@ from affinitynet.data.images import image_size
 from affinitynet.inference.tagged import see_places
 from affinitynet.models.local_classifier import STRIDE, LocalClassifier, seen_size
 from affinitynet.pipeline.context import Context, start_backbone
-from affinitynet.records import TaggedImage
+from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.holdout import MOST, hold_out, some_of_each_class
 from affinitynet.training.places import STEPS, Places, train_places
 from affinitynet.work.learnt import ClassLearnt, classes_learnt
@@ -57,7 +57,7 @@ def learn_places(context: Context) -> tuple[LocalClassifier, tuple[ClassLearnt, 
     """Train a local classifier on the training split, and measure it on the images held out."""
     config, classes = context.config, context.collection.classes
     model = LocalClassifier(start_backbone(context), classes).to(context.runtime.device).eval()
-    records = _drawn(context, len(model.mean))
+    records = _fitting(context, len(model.mean))
     places = _see(context, model, records)
     parts = _parts(places, records, config.classifier.hold_out, config.seed)
     training, held_out = parts[0]
@@ -90,7 +90,7 @@ def look_at_places(context: Context, model: LocalClassifier) -> tuple[ClassLearn
     return _with_sizes(model.cpu(), samples, learnt)
 
 
-def _drawn(context: Context, depth: int) -> list[TaggedImage]:
+def _fitting(context: Context, depth: int) -> list[TaggedImage]:
     """Return the training images whose features fit into memory, each class in turn."""
     records = list(context.training_images)
     sizes = [seen_size(image_size(record.path)) for record in records[:: max(1, len(records) // 100)]]
@@ -102,7 +102,8 @@ def _drawn(context: Context, depth: int) -> list[TaggedImage]:
         for kind in records[index].tags or (NO_TAG,):
             kinds.setdefault(kind, []).append(index)
     in_turn = (index for turn in zip_longest(*kinds.values()) for index in turn if index is not None)
-    chosen = list(islice(dict.fromkeys(in_turn), number))
+    drawn = [index for index, record in enumerate(records) if record.drawn]
+    chosen = list(islice(dict.fromkeys([*drawn, *in_turn]), number))
     context.runtime.progress.say(
         f"{LABEL}: learns from {len(chosen)} of {len(records)} images, drawn evenly from the classes: as many as fit "
         "into memory"
@@ -123,7 +124,35 @@ def _see(context: Context, model: LocalClassifier, records: Sequence[TaggedImage
     tags = torch.zeros(len(records), len(model.classes))
     for number, record in enumerate(records):
         tags[number, list(record.tags)] = 1
-    return Places([found[number] for number in range(len(records))], tags)
+    drawn = {
+        number: shares_of(context.work.drawn.load(record.name), len(model.classes), found[number].shape[1:])
+        for number, record in enumerate(records)
+        if record.drawn
+    }
+    return Places([found[number] for number in range(len(records))], tags, drawn)
+
+
+def shares_of(drawn: np.ndarray, classes: int, places: Sequence[int]) -> Tensor:
+    """Return the share of each class in each place of a drawn mask, NaN where the mask does not say all.
+
+    Args:
+        drawn: uint8 [H, W]; 0 background, class + 1, 255 unknown.
+        classes: C.
+        places: (h, w).
+
+    Returns:
+        float32 [C, h, w].
+
+    Example:
+        >>> shares_of(np.array([[0, 2, 255, 0]], np.uint8), 2, (1, 2))
+        tensor([[[0.0000,    nan]],
+        <BLANKLINE>
+                [[0.5000,    nan]]])
+    """
+    labels = torch.from_numpy(drawn.copy())
+    values = torch.tensor([IGNORE, *range(1, classes + 1)], dtype=torch.uint8)
+    shares = F.adaptive_avg_pool2d((labels == values[:, None, None]).float(), (places[0], places[1]))
+    return torch.where(shares[:1] > 0, torch.nan, shares[1:])
 
 
 def _samples(context: Context, model: LocalClassifier, records: Sequence[TaggedImage]) -> list[Sample]:

@@ -11,6 +11,7 @@ from affinitynet.data.images import image_size
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.decision import decide
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.drawn import with_drawn
 from affinitynet.pipeline.kept_tags import kept
 from affinitynet.records import ScoreMaps, TaggedImage
 
@@ -18,7 +19,7 @@ from affinitynet.records import ScoreMaps, TaggedImage
 def relabel(
     context: Context, predictor: SegmentationPredictor, record: TaggedImage, crf: bool = True, table: Path | None = None
 ) -> np.ndarray:
-    """Return the mask uint8 [H, W] of the tagged classes.
+    """Return the mask uint8 [H, W] of the tagged classes, and of what somebody drew.
 
     Args:
         crf: refine it by the seeds' dense CRF.
@@ -27,4 +28,4 @@ def relabel(
     kernels = seed_crf(context.config) if crf else None
     scores = predictor.tagged_scores(context.image(record), record.tags, kernels)
     mask = decide(scores, record.tags, image_size(record.path))
-    return kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table)
+    return with_drawn(context, record, kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table))

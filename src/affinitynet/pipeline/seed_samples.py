@@ -16,7 +16,10 @@ from affinitynet.data.transforms import jitter_colours, normalise, random_crop, 
 from affinitynet.errors import InputError
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.ops.affinity import affinity_labels
+from affinitynet.ops.decision import enlarge
+from affinitynet.ops.seeds import certain_scores
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.drawn import repeated
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
@@ -45,13 +48,17 @@ class SeedSamples:
         record = self.records[index]
         image = to_tensor(reduced(load_tagged(record), self.longest_side))
         image = jitter_colours(image, self.config.jitter)
-        low, high = self._seeds(record.name, image.shape[1:])
+        low, high = self._seeds(record, image.shape[1:])
         image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))
         low, high = (F.avg_pool2d(scores.float(), self.stride) for scores in (low, high))
         return normalise(image, self.mean, self.std), affinity_labels(low, high)
 
-    def _seeds(self, name: str, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """Read an image's low and high scores, float16 [K + 1, H, W]."""
+    def _seeds(self, record: TaggedImage, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Read an image's low and high scores, floating [K + 1, H, W]; of a drawn mask they are 0 and 1."""
+        name = record.name
+        if record.drawn is not None:
+            drawn = torch.from_numpy(enlarge(self.work.drawn.load(name), tuple(size)).copy())
+            return certain_scores(drawn)
         seeds = self.work.seeds.load(name)
         if seeds.low.shape[1:] != size:
             path = self.work.seeds.path(name)
@@ -74,7 +81,7 @@ class ScaledSeedSamples(SeedSamples):
     def __call__(self, index: int) -> Sample:
         record, config = self.records[index], self.config
         image = reduced(load_tagged(record), self.longest_side)
-        low, high = self._seeds(record.name, torch.Size(image.shape[:2]))
+        low, high = self._seeds(record, torch.Size(image.shape[:2]))
         labels = affinity_labels(low, high, foreground_first=True).byte().numpy()
         factor = float(torch.empty(()).uniform_(config.min_scale, config.max_scale))
         size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
@@ -91,5 +98,6 @@ def seed_samples(
     kind: type[SeedSamples], context: Context, config: TrainConfig, stride: int, backbone: Backbone
 ) -> SeedSamples:
     """Return the samples of a run. An image without a tag has no foreground, so its seeds tell nothing apart."""
-    records = tuple(record for record in context.training_images if record.tags)
+    records = tuple(record for record in context.training_images if record.tags or record.drawn)
+    records = repeated(records, context.config.drawn.share)
     return kind(records, context.work, context.config.longest_side, config, stride, backbone.mean, backbone.std)

@@ -28,6 +28,7 @@ class Stage:
         commands: that run it besides ``run``; by default one of its own name.
         sees: stages whose artifacts it reads if there are any.
         truth: whether ground truth decides its result.
+        drawn: whether drawn masks decide its result.
         cheap: recomputed in seconds, so changed settings need no --force.
         shared: processes divide its work among them; otherwise the first one does it.
     """
@@ -41,8 +42,14 @@ class Stage:
     commands: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
     truth: bool = False
+    drawn: bool = False
     cheap: bool = False
     shared: bool = True
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Fields of :class:`PipelineConfig` that its commands take as flags."""
+        return (*self.settings, "drawn") if self.drawn else self.settings
 
     def run(self, context: Context) -> None:
         """Do the work that is still to be done."""
@@ -61,9 +68,10 @@ STAGES = (
         needs=(),
         settings=("split", "classes", "on_error"),
         images="checked",
-        outputs=("left_out.csv", "collection.json", "values.json"),
+        outputs=("left_out.csv", "collection.json", "values.json", "drawn"),
         commands=("check-data", "train-classifier"),
         truth=True,
+        drawn=True,
         cheap=True,
         shared=False,
     ),
@@ -74,6 +82,7 @@ STAGES = (
         settings=("network", "taps", "weights", "seed", "split", "classes", "classifier"),
         images="training",
         outputs=(*_training("classifier"), "classifier.json"),
+        drawn=True,
     ),
     Stage(
         name="make-cams",
@@ -91,6 +100,7 @@ STAGES = (
         settings=("seeds", "crf"),
         images="target",
         outputs=("seeds",),
+        drawn=True,
     ),
     Stage(
         name="train-affinity",
@@ -99,6 +109,7 @@ STAGES = (
         settings=("affinity", "propagation"),
         images="training",
         outputs=_training("affinity"),
+        drawn=True,
     ),
     Stage(
         name="train-irnet",
@@ -107,6 +118,7 @@ STAGES = (
         settings=("irnet", "propagation"),
         images="training",
         outputs=_training("irnet"),
+        drawn=True,
     ),
     Stage(
         name="random-walk",
@@ -125,6 +137,7 @@ STAGES = (
         settings=("masks", "crf"),
         images="target",
         outputs=("first_masks", "masks", "added.csv"),
+        drawn=True,
         cheap=True,
     ),
     Stage(
@@ -134,6 +147,7 @@ STAGES = (
         settings=("segmenter",),
         images="training",
         outputs=(*_training("segmenter"), "segmenter.round.safetensors", "relabelled"),
+        drawn=True,
     ),
     Stage(
         name="refine-masks",
@@ -143,6 +157,7 @@ STAGES = (
         settings=("refine", "predict", "crf"),
         images="target",
         outputs=("refined", "added_refined.csv"),
+        drawn=True,
         commands=("train-segmenter",),
         cheap=True,
     ),
@@ -189,7 +204,7 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     """Return the stages with what they need under some settings.
 
     Activation maps of another method need no classifier; then only what starts from the classifier needs it. The walk
-    needs the network that it follows, not the other one.
+    needs the network that it follows, not the other one. The paper's classifier learns from tags alone.
 
     Example:
         >>> from affinitynet.config.settings import CamConfig, PipelineConfig
@@ -197,6 +212,7 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
         [(), ('make-cams',), ('make-seeds', 'train-classifier')]
     """
     taken, other = config.cams.from_folder is not None, of_other_propagation(config)
+    sees_drawn = config.classifier.maps == "local" and config.classifier.trained is None
     starting = {"train-affinity": config.affinity.start, "train-segmenter": config.segmenter.start}
 
     def needs(stage: Stage) -> tuple[str, ...]:
@@ -205,7 +221,10 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
         more = ("train-classifier",) if taken and starting.get(stage.name) == "classifier" else ()
         return (*(name for name in stage.needs if name not in other), *more)
 
-    return tuple(replace(stage, needs=needs(stage)) for stage in STAGES)
+    def drawn(stage: Stage) -> bool:
+        return stage.drawn and (stage.name != "train-classifier" or sees_drawn)
+
+    return tuple(replace(stage, needs=needs(stage), drawn=drawn(stage)) for stage in STAGES)
 
 
 def why_left_out(stage: str, config: PipelineConfig) -> str | None:

@@ -7,8 +7,8 @@ images it has not seen. Its head is linear, so that all starts are trained in on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ FIRST_WEIGHTS = 3.0
 """Bound of the first weights, by the root of their number: large, so that the starts differ."""
 
 FIRST_BIAS = -2.0  # most places of most images show no class
+DRAWN = 2
+"""Drawn images that are learnt from in each step, where there are any."""
+
 DROPPED = 0.1  # share of the features in training
 CLOSE = 1.1
 """Loss on the held-out images, as a factor of the best start's, up to which a start counts."""
@@ -58,15 +61,19 @@ class Places:
     Args:
         features: of each image float16 [D, h, w], as :meth:`LocalClassifier.features` gives them, or coarser.
         tags: float32 [N, C], 0 or 1.
+        drawn: number of an image -> what somebody drew of it: the share of each class in each place, float32
+            [C, h, w], NaN where nothing is said.
     """
 
     features: Sequence[Tensor]
     tags: Tensor
+    drawn: Mapping[int, Tensor] = field(default_factory=dict)
 
     def only(self, chosen: np.ndarray) -> Places:
         """Return the images that a bool [N] chooses."""
         numbers = np.flatnonzero(chosen).tolist()
-        return Places([self.features[number] for number in numbers], self.tags[numbers])
+        drawn = {new: self.drawn[old] for new, old in enumerate(numbers) if old in self.drawn}
+        return Places([self.features[number] for number in numbers], self.tags[numbers], drawn)
 
 
 @dataclass(frozen=True)
@@ -194,11 +201,28 @@ def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[
             logits = _image_logits(features * kept / (1 - DROPPED), weight, bias)
             loss = loss + _cross_entropy(logits, places.tags[alike]).sum()
         loss = loss / (len(chosen) * shape[-1])
+        if places.drawn:
+            loss = loss + _drawn_loss(model, weight, bias, places, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         advance(f"loss {loss.item() / (shape[0] * shape[1]):.4f}")
     return weight.detach(), bias.detach()
+
+
+def _drawn_loss(
+    model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places, generator: torch.Generator
+) -> Tensor:
+    """Return how badly the places of some drawn images are known: the mean over places and classes, of all starts."""
+    loss, numbers = torch.zeros(()), sorted(places.drawn)
+    for chosen in torch.randperm(len(numbers), generator=generator)[:DRAWN].tolist():
+        shares = places.drawn[numbers[chosen]].flatten(1)
+        features = model.standardised(places.features[numbers[chosen]][None])
+        logits = _place_logits(features, weight, bias)[0]
+        known = shares.isfinite()
+        each = F.binary_cross_entropy_with_logits(logits, shares.nan_to_num().expand_as(logits), reduction="none")
+        loss = loss + (each * known).sum() / known.sum().clamp(min=1)
+    return loss / min(DRAWN, len(numbers))
 
 
 def _alike(places: Places, chosen: Sequence[int]) -> list[list[int]]:
@@ -211,8 +235,12 @@ def _alike(places: Places, chosen: Sequence[int]) -> list[list[int]]:
 
 def _image_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return logits [B, sharpness, start, C] of images whose standardised features are [B, D, h, w]."""
-    places = torch.einsum("ksco,bop->bkscp", weight, features.flatten(2)) + bias[..., None]
-    return pooled(places, torch.tensor(SHARPNESS)[:, None, None, None])
+    return pooled(_place_logits(features, weight, bias), torch.tensor(SHARPNESS)[:, None, None, None])
+
+
+def _place_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return logits [B, sharpness, start, C, P] of the P places of images."""
+    return torch.einsum("ksco,bop->bkscp", weight, features.flatten(2)) + bias[..., None]
 
 
 def _cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:

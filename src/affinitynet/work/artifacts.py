@@ -154,6 +154,7 @@ def _read_instances(path: Path) -> Instances:
 CAMS: Kind[ScoreMaps] = Kind("cams", ".npz", _write_cams, _read_cams)
 SEEDS: Kind[Seeds] = Kind("seeds", ".npz", _write_seeds, _read_seeds)
 WALKS: Kind[Walk] = Kind("walks", ".npz", _write_walk, _read_walk)
+DRAWN: Kind[np.ndarray] = Kind("drawn", ".png", save_mask, read_label_image)
 FIRST_MASKS: Kind[np.ndarray] = Kind("first_masks", ".png", save_mask, read_label_image)
 REFINED: Kind[np.ndarray] = Kind("refined", ".png", save_mask, read_label_image)
 RELABELLED: Kind[np.ndarray] = Kind("relabelled", ".png", save_mask, read_label_image)

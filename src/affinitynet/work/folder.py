@@ -23,6 +23,7 @@ from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import Instances, ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import (
     CAMS,
+    DRAWN,
     FIRST_MASKS,
     INSTANCES,
     MASKS,
@@ -165,6 +166,11 @@ class WorkFolder:
     def values_file(self) -> Path:
         """How images of more than 8 bits are read, if the collection has some."""
         return self.root / "values.json"
+
+    @property
+    def drawn(self) -> Artifacts[np.ndarray]:
+        """Masks that somebody drew for the networks to learn from, 255 where nothing is said."""
+        return Artifacts(self.root, DRAWN)
 
     @property
     def cams(self) -> Artifacts[ScoreMaps]:

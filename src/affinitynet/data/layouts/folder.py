@@ -8,7 +8,7 @@ from pathlib import Path
 
 from affinitynet.data.image_files import ImageFiles, PassedOver, find_image_files
 from affinitynet.data.layouts.base import Layout
-from affinitynet.data.layouts.mask_files import MaskFiles, mask_folder
+from affinitynet.data.layouts.mask_files import MaskFiles, drawn_folder, mask_folder
 from affinitynet.data.layouts.names import FileNames, Name, artifact_names
 from affinitynet.data.layouts.tables import TableFile, chosen_tables, find_tables
 from affinitynet.data.layouts.tags import BACKGROUND_NAMES, Entries, Entry, read_entries
@@ -61,15 +61,18 @@ def read(root: Path, problems: Problems, table: Path | None = None) -> Layout:
     files = find_image_files(root)
     keys = {path.relative_to(root).as_posix(): path for path in files.images}
     keys = {key: path for key, path in keys.items() if _can_be_named(key, path, problems)}
-    masks = MaskFiles(root, *_masks_among(list(keys), root, entries, problems))
-    images = {key: path for key, path in keys.items() if key not in masks.unused}
+    masks, drawn = (
+        MaskFiles(root, *_masks_among(find(list(keys), root), list(keys), root, entries, problems))
+        for find in (mask_folder, drawn_folder)
+    )
+    images = {key: path for key, path in keys.items() if key not in masks.unused and key not in drawn.unused}
     names = FileNames(root, images)
     rows = _match(entries, names, problems)
     classes = _class_order(tables[0].path, classes_file, known, rows, entries.columns)
-    records = _records(images, rows, classes, masks, problems)
+    records = _records(images, rows, classes, (masks, drawn), problems)
     splits = _splits(root, names, records, rows, tables[0].path, problems)
     default = "train" if "train" in splits else "all"
-    passed_over = (*_not_used(files, tables, root), *masks.passed_over())
+    passed_over = (*_not_used(files, tables, root), *masks.passed_over(), *drawn.passed_over())
     return Layout(classes, splits, default, passed_over, f"a folder of images with the table {tables[0].path.name}")
 
 
@@ -82,9 +85,10 @@ def _can_be_named(key: str, path: Path, problems: Problems) -> bool:
     return False
 
 
-def _masks_among(keys: list[str], root: Path, entries: Entries, problems: Problems) -> tuple[str | None, list[str]]:
-    """Return the folder of ground-truth masks and the files in it; one whose files have rows holds images."""
-    folder = mask_folder(keys, root)
+def _masks_among(
+    folder: str | None, keys: list[str], root: Path, entries: Entries, problems: Problems
+) -> tuple[str | None, list[str]]:
+    """Return a folder of masks and the files in it; one whose files have rows holds images."""
     if folder is None:
         return None, []
     inside = [key for key in keys if key.startswith(f"{folder}/")]
@@ -168,14 +172,22 @@ def _class_order(
 
 
 def _records(
-    images: Mapping[str, Path], rows: _Rows, classes: tuple[str, ...], masks: MaskFiles, problems: Problems
+    images: Mapping[str, Path],
+    rows: _Rows,
+    classes: tuple[str, ...],
+    masks: tuple[MaskFiles, MaskFiles],
+    problems: Problems,
 ) -> dict[str, TaggedImage]:
     names = artifact_names(list(images), problems)
-    truth = masks.assign(list(images), problems)
+    truth, drawn = (files.assign(list(images), problems) for files in masks)
     numbers = {name: number for number, name in enumerate(classes)}
     return {
         key: TaggedImage(
-            names[key], path, tuple(sorted(numbers[name] for name in rows.tags.get(key, ()))), truth.get(key)
+            names[key],
+            path,
+            tuple(sorted(numbers[name] for name in rows.tags.get(key, ()))),
+            truth.get(key),
+            drawn=drawn.get(key),
         )
         for key, path in images.items()
     }

@@ -18,6 +18,9 @@ MASK_FOLDER = "masks"
 OTHER_FOLDERS = ("mask", "segmentationclass", "ground_truth", "groundtruth", "annotations", "labels")
 """Folders (in any case) that hold masks if their pictures look like it, where there is no ``masks``."""
 
+DRAWN_FOLDER = "drawn"
+"""Folder of masks to learn from; they look like masks, or else it holds images."""
+
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 _MARKS = re.compile(r"[ _.-]*(masks?|seg|segmentation|gt|groundtruth|ground_truth|labels?|labelids|annotation)$")
 
@@ -27,11 +30,7 @@ def mask_folder(keys: Sequence[str], root: Path) -> str | None:
 
     A folder of another name than ``masks`` has to hold single-channel pictures that are called as the images are.
     """
-    folders: dict[str, list[str]] = {}
-    for key in keys:
-        first, _, rest = key.partition("/")
-        if rest:
-            folders.setdefault(first, []).append(key)
+    folders = _top_folders(keys)
     by_name = {fold(name): name for name in reversed(folders)}
     if MASK_FOLDER in by_name:
         return by_name[MASK_FOLDER]
@@ -39,6 +38,22 @@ def mask_folder(keys: Sequence[str], root: Path) -> str | None:
         if (folder := by_name.get(name)) is not None and _looks_like_masks(folder, folders[folder], keys, root):
             return folder
     return None
+
+
+def drawn_folder(keys: Sequence[str], root: Path) -> str | None:
+    """Return the folder, of those at the top, that holds masks to learn from, or ``None``."""
+    folders = _top_folders(keys)
+    name = next((name for name in folders if fold(name) == DRAWN_FOLDER), None)
+    return name if name is not None and _looks_like_masks(name, folders[name], keys, root) else None
+
+
+def _top_folders(keys: Sequence[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        first, _, rest = key.partition("/")
+        if rest:
+            folders.setdefault(first, []).append(key)
+    return folders
 
 
 def _looks_like_masks(folder: str, held: Sequence[str], keys: Sequence[str], root: Path) -> bool:
@@ -112,7 +127,7 @@ class MaskFiles:
         return next((self._inner[name] for name in names if name in self._inner), None)
 
     def _say(self, found: dict[str, str], problems: Problems) -> None:
-        if self.folder not in (None, MASK_FOLDER) and found:
+        if self.folder not in (None, MASK_FOLDER, DRAWN_FOLDER) and found:
             problems.taken(f"ground-truth masks read from {self.folder}/", next(iter(found.values())))
         if self.unused:
             example = next(iter(self.unused))

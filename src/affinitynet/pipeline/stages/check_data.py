@@ -24,7 +24,8 @@ def check_data(context: Context) -> None:
     """Read every image and mask of the splits in use: better now than hours into a training.
 
     Writes ``left_out.csv``: what cannot be used, where ``on_error`` lets the rest go on; ``collection.json``: what the
-    images, tags and masks are like; and ``values.json``: how images of more than 8 bits are read, if there are some.
+    images, tags and masks are like; ``values.json``: how images of more than 8 bits are read, if there are some; and
+    ``drawn``: the masks to learn from, if there are some.
 
     Raises:
         InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
@@ -51,8 +52,14 @@ def check_data(context: Context) -> None:
             if record.truth is not None:
                 with problems.noted(record.name, "mask"):
                     mask = context.unchecked.mask(record, problems)
+            elif record.drawn is not None:
+                with problems.noted(record.name, "mask"):
+                    mask = context.unchecked.drawn(record, problems)
+                    context.work.drawn.save(record.name, mask)
             facts[record.name] = image_facts(record.path, found.pixels, mask)
 
+    for name in list(context.work.drawn.names()):  # of a run that was killed before this stage had finished
+        context.work.drawn.path(name).unlink()
     context.runtime.for_each_image("check-data", check, records)
     rows = context.unchecked.left_out
     left_out = (*rows, *sorted(problems.found, key=lambda left: left.name))

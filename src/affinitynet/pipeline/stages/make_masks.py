@@ -15,6 +15,7 @@ from affinitynet.inference.refine import map_scores, mask_scores
 from affinitynet.ops.decision import decide
 from affinitynet.pipeline import kept_tags
 from affinitynet.pipeline.context import Context, label_images
+from affinitynet.pipeline.drawn import with_drawn
 from affinitynet.records import TaggedImage
 
 
@@ -27,7 +28,8 @@ def make_masks(context: Context) -> None:
 
     def make(record: TaggedImage) -> np.ndarray:
         mask = decide(_scores(context, record), record.tags, image_size(record.path))
-        return kept_tags.kept(context, record, mask, work.cams.load(record.name), work.added_file)
+        mask = kept_tags.kept(context, record, mask, work.cams.load(record.name), work.added_file)
+        return with_drawn(context, record, mask)
 
     def final(record: TaggedImage) -> np.ndarray:
         return (work.refined if record.name in work.refined else work.first_masks).load(record.name)

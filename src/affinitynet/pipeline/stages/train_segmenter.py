@@ -34,6 +34,7 @@ from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, NOT_FOUND, Segmenter, start_from, start_from_hub
 from affinitynet.ops.dice import dice_loss
 from affinitynet.pipeline.context import Context, label_images, start_backbone
+from affinitynet.pipeline.drawn import repeated
 from affinitynet.pipeline.relabel import relabel
 from affinitynet.pipeline.tags_found import not_found
 from affinitynet.records import IGNORE, TaggedImage
@@ -102,7 +103,8 @@ def train_segmenter(context: Context) -> None:
     It learns from the first masks of the training split; each further round starts from it and learns from what it
     finds in these images where their tags are known.
     """
-    config, records, work = context.config.segmenter, context.training_images, context.work
+    config, work = context.config.segmenter, context.work
+    seen = repeated(context.training_images, context.config.drawn.share)
     done, model = _last_round(context)
     rounds = given(config.rounds)
     of_a_round = replace(config, epochs=ceil(config.epochs / rounds), min_steps=ceil(config.min_steps / rounds))
@@ -110,7 +112,7 @@ def train_segmenter(context: Context) -> None:
         masks = work.first_masks if number == 0 else work.relabelled
         if number:
             _relabel(context, model, number)
-        samples = SegmenterSamples(records, masks, config, model.mean, model.std)
+        samples = SegmenterSamples(seen, masks, config, model.mean, model.std)
         context.fit("segmenter", model, samples, partial(_loss, config.dice), of_a_round)
         if number + 1 < rounds:
             _finish_round(context, model, number + 1)

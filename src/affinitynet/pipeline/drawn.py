@@ -1,0 +1,41 @@
+"""Drawn masks beside the tags: what they say counts for more than what was found (docs/method.md, "Drawn masks")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from affinitynet.pipeline.context import Context
+from affinitynet.records import IGNORE, TaggedImage
+
+
+def with_drawn(context: Context, record: TaggedImage, mask: np.ndarray) -> np.ndarray:
+    """Return a mask uint8 [H, W] in which pixels are what somebody drew, where somebody did."""
+    if record.drawn is None:
+        return mask
+    drawn = context.work.drawn.load(record.name)
+    return np.where(drawn == IGNORE, mask, drawn)
+
+
+def repeated(records: Sequence[TaggedImage], share: float) -> tuple[TaggedImage, ...]:
+    """Return the images of a training, the drawn ones again and again until they have a share of all.
+
+    Args:
+        records: the training images.
+        share: in [0, 1).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from affinitynet.data.truth import PngMask
+        >>> plain = [TaggedImage(f"{n}", Path(f"{n}.png")) for n in range(6)]
+        >>> drawn = TaggedImage("drawn", Path("drawn.png"), drawn=PngMask(Path("mask.png")))
+        >>> [record.name for record in repeated([drawn, *plain], 0.25)].count("drawn")
+        2
+    """
+    drawn = [record for record in records if record.drawn is not None]
+    if not drawn:
+        return tuple(records)
+    others = len(records) - len(drawn)
+    times = max(1, round(share / (1 - share) * others / len(drawn)))
+    return (*records, *drawn * (times - 1))
