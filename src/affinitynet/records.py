@@ -144,6 +144,7 @@ class TaggedImage:
         values: How an image of more than 8 bits is read; ``None``: by its own values.
         boxes: Of its objects, for evaluation, or ``None``. Never read by a training stage.
         drawn: What somebody drew for the networks to learn from, or ``None``. Never counted in an evaluation.
+        rejected: Whether somebody found its mask to be of no use: nothing is learnt from that.
 
     Raises:
         InputError: ``name`` is empty, absolute or climbs out of its folder.
@@ -160,6 +161,7 @@ class TaggedImage:
     values: ValueRanges | None = None
     boxes: Boxes | None = None
     drawn: GroundTruth | None = None
+    rejected: bool = False
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")

@@ -59,7 +59,7 @@ def test_another_mask_makes_anew_what_learnt_from_it(made, tmp_path):
     data, work, name, drawn = made
     data, work = copied(data, tmp_path / "data"), copied(work, tmp_path / "work")
     Image.fromarray(np.where(drawn == 255, 0, drawn)).save(data / "drawn" / f"{name}.png")
-    with pytest.raises(InputError, match="images or tags have changed") as refused:
+    with pytest.raises(InputError, match="images, tags or drawn masks have changed") as refused:
         run_pipeline(data, work, QUICK, workers=1)
     assert "train-affinity" in str(refused.value)
     assert "train-classifier" in str(refused.value).rpartition("what stays")[2]  # the paper's learns from tags alone

@@ -192,6 +192,15 @@ def _show_export(exported: Any, values: Namespace) -> int:
     return 0
 
 
+def _show_imported(imported: Any, values: Namespace) -> int:
+    for remark in imported.remarks:
+        print(remark.text)
+    print(f"{imported.corrected} corrected masks, {imported.same} as they were: {values.work / 'corrections'}")
+    if imported.corrected:
+        print(f"to learn from them: affinitynet run --work {values.work} --force")
+    return 0
+
+
 def _show_model(exported: Any, values: Namespace) -> int:
     print(f"model: {values.out} ({exported.megabytes:.1f} MB, {len(exported.labels) - 1} classes)")
     if (found := exported.comparison) is not None:
@@ -263,6 +272,15 @@ _TOOLS = [
         "tools.export.export:export_masks",
         _show_export,
         computing=(),
+        alone=True,
+    ),
+    Command(
+        "import-masks",
+        "take masks that were corrected in another tool as corrections, which the next run learns from",
+        "tools.import_masks:import_masks",
+        _show_imported,
+        positional=("masks",),
+        computing=("workers",),
         alone=True,
     ),
     Command(

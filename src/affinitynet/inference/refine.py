@@ -59,25 +59,25 @@ def find_seeds(image: np.ndarray, cams: ScoreMaps, config: PipelineConfig, devic
         >>> find_seeds(blank, maps, adapted(PipelineConfig()), torch.device("cpu")).low.shape
         torch.Size([2, 8, 8])
     """
-    low, high = _sharpened(image, cams, config, device, slice(None))
+    low, high = _sharpened(image, cams, config, device, 2)
     return Seeds(cams.classes, low, high)
 
 
 @torch.inference_mode()
 def crf_scores(image: np.ndarray, cams: ScoreMaps, config: PipelineConfig, device: torch.device) -> Tensor:
     """Return the low scores of :func:`find_seeds` alone, which masks of ``masks.source: crf`` are decided from."""
-    return _sharpened(image, cams, config, device, slice(1))[0]
+    return _sharpened(image, cams, config, device, 1)[0]
 
 
-def _sharpened(
-    image: np.ndarray, cams: ScoreMaps, config: PipelineConfig, device: torch.device, chosen: slice
-) -> Tensor:
-    """Return the dense CRF's scores [A, K + 1, H, W] at those of the strengths (low, high) that are chosen."""
+def _sharpened(image: np.ndarray, cams: ScoreMaps, config: PipelineConfig, device: torch.device, count: int) -> Tensor:
+    """Return the dense CRF's scores [A, K + 1, H, W] at the first ``count`` of the strengths, the low one first."""
     pixels, maps = torch.from_numpy(image.copy()).to(device), cams.scores.to(device)
     settings, crf = config.seeds, seed_crf(config)
     if settings.thresholds is not None:
-        return threshold_seeds(pixels, maps, settings.thresholds[::-1][chosen], settings.certainty, crf)
-    return confident_seeds(pixels, maps, (given(settings.low_alpha), given(settings.high_alpha))[chosen], crf)
+        confident = settings.thresholds[::-1][:count]
+        return threshold_seeds(pixels, maps, confident, settings.certainty, crf)
+    alphas = (given(settings.low_alpha), given(settings.high_alpha))[:count]
+    return confident_seeds(pixels, maps, alphas, crf)
 
 
 def map_scores(cams: ScoreMaps, alpha: float) -> Tensor:

@@ -18,8 +18,10 @@ def with_drawn(context: Context, record: TaggedImage, mask: np.ndarray) -> np.nd
     return np.where(drawn == IGNORE, mask, drawn)
 
 
-def repeated(records: Sequence[TaggedImage], share: float) -> tuple[TaggedImage, ...]:
-    """Return the images of a training, the drawn ones again and again until they have a share of all.
+def learnt_from(records: Sequence[TaggedImage], share: float) -> tuple[TaggedImage, ...]:
+    """Return the images of a training on masks, the drawn ones again and again until they have a share of all.
+
+    Those whose masks were rejected are not among them.
 
     Args:
         records: the training images.
@@ -30,9 +32,10 @@ def repeated(records: Sequence[TaggedImage], share: float) -> tuple[TaggedImage,
         >>> from affinitynet.data.truth import PngMask
         >>> plain = [TaggedImage(f"{n}", Path(f"{n}.png")) for n in range(6)]
         >>> drawn = TaggedImage("drawn", Path("drawn.png"), drawn=PngMask(Path("mask.png")))
-        >>> [record.name for record in repeated([drawn, *plain], 0.25)].count("drawn")
+        >>> [record.name for record in learnt_from([drawn, *plain], 0.25)].count("drawn")
         2
     """
+    records = [record for record in records if not record.rejected]
     drawn = [record for record in records if record.drawn is not None]
     if not drawn:
         return tuple(records)

@@ -50,6 +50,8 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
             if record.drawn:
                 used[record.name].append(f"drawn {digests[record.drawn.file]}")
                 deciding["drawn"] = settings["drawn"]
+            if record.rejected:
+                used[record.name].append("rejected")
         return Facts(
             deciding,
             _digest(

@@ -135,6 +135,13 @@ def _with_needs(table: Sequence[Stage], chosen: Sequence[Stage]) -> set[str]:
     return names
 
 
+def _comparable(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return settings without those of drawn masks, unless there were drawn masks before and there are now."""
+    if ("drawn" in old) == ("drawn" in new):
+        return old, new
+    return tuple({key: value for key, value in one.items() if key != "drawn"} for one in (old, new))  # type: ignore[return-value]
+
+
 def _refusal(
     table: Sequence[Stage],
     forget: Sequence[Stage],
@@ -152,10 +159,10 @@ def _refusal(
         dict.fromkeys(
             line
             for stage in forget
-            for line in differences(records[stage.name].settings or {}, facts[stage.name].settings)
+            for line in differences(*_comparable(records[stage.name].settings or {}, facts[stage.name].settings))
         )
     )
-    what = "; ".join(changed) or "its images or tags have changed since"
+    what = "; ".join(changed) or "its images, tags or drawn masks have changed since"
     again = [f"{stage.name}{'' if records[stage.name].finished else ' (which had not finished)'}" for stage in forget]
     stays = [
         stage.name for stage in table if stage not in forget and stage.name in records and records[stage.name].finished

@@ -19,6 +19,7 @@ import yaml
 from affinitynet.config.config_file import stored_plan, stored_versions, to_dict
 from affinitynet.config.settings import CamConfig, PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
+from affinitynet.data.corrections import corrected
 from affinitynet.data.drawn_masks import teaching
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
@@ -121,7 +122,7 @@ def open_context(
     """
     collection = open_collection(data, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
-    collection = teaching(collection, split, config)
+    collection = teaching(corrected(collection, folder.corrections), split, config)
 
     from affinitynet.pipeline.context import Context
 

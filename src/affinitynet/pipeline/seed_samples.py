@@ -19,7 +19,7 @@ from affinitynet.ops.affinity import affinity_labels
 from affinitynet.ops.decision import enlarge
 from affinitynet.ops.seeds import certain_scores
 from affinitynet.pipeline.context import Context
-from affinitynet.pipeline.drawn import repeated
+from affinitynet.pipeline.drawn import learnt_from
 from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.samples import Sample
 from affinitynet.work.folder import WorkFolder
@@ -99,5 +99,5 @@ def seed_samples(
 ) -> SeedSamples:
     """Return the samples of a run. An image without a tag has no foreground, so its seeds tell nothing apart."""
     records = tuple(record for record in context.training_images if record.tags or record.drawn)
-    records = repeated(records, context.config.drawn.share)
+    records = learnt_from(records, context.config.drawn.share)
     return kind(records, context.work, context.config.longest_side, config, stride, backbone.mean, backbone.std)

@@ -9,6 +9,7 @@ from affinitynet.config.adaptation import adapted
 from affinitynet.config.config_file import read_config, stored_data, stored_tags
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
+from affinitynet.data.corrections import corrected
 from affinitynet.data.drawn_masks import teaching
 from affinitynet.errors import InputError
 from affinitynet.work.folder import WorkFolder
@@ -59,5 +60,9 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
     source = data or stored_data(folder.config_file) or ""
     collection = open_collection(source, config.classes, config.on_error, tags, config.split)
     split = config.split or collection.default_split
-    checked = teaching(collection, split, config).without(folder.left_out()).with_values(folder.values())
+    checked = (
+        teaching(corrected(collection, folder.corrections), split, config)
+        .without(folder.left_out())
+        .with_values(folder.values())
+    )
     return Finished(folder, adapted(config, folder.plan()), config, checked, split, tags)

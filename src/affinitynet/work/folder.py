@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from affinitynet.config.adaptation import Decision
 from affinitynet.config.config_file import read_yaml, stored_plan
+from affinitynet.data.corrections import Corrections
 from affinitynet.errors import InputError, LeftOut
 from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import Instances, ScoreMaps, Seeds, ValueRanges, Walk
@@ -171,6 +172,11 @@ class WorkFolder:
     def drawn(self) -> Artifacts[np.ndarray]:
         """Masks that somebody drew for the networks to learn from, 255 where nothing is said."""
         return Artifacts(self.root, DRAWN)
+
+    @property
+    def corrections(self) -> Corrections:
+        """What people said of single images in the review; never deleted by a run."""
+        return Corrections(self.root / "corrections")
 
     @property
     def cams(self) -> Artifacts[ScoreMaps]:

@@ -34,7 +34,7 @@ from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, NOT_FOUND, Segmenter, start_from, start_from_hub
 from affinitynet.ops.dice import dice_loss
 from affinitynet.pipeline.context import Context, label_images, start_backbone
-from affinitynet.pipeline.drawn import repeated
+from affinitynet.pipeline.drawn import learnt_from
 from affinitynet.pipeline.relabel import relabel
 from affinitynet.pipeline.tags_found import not_found
 from affinitynet.records import IGNORE, TaggedImage
@@ -104,7 +104,7 @@ def train_segmenter(context: Context) -> None:
     finds in these images where their tags are known.
     """
     config, work = context.config.segmenter, context.work
-    seen = repeated(context.training_images, context.config.drawn.share)
+    seen = learnt_from(context.training_images, context.config.drawn.share)
     done, model = _last_round(context)
     rounds = given(config.rounds)
     of_a_round = replace(config, epochs=ceil(config.epochs / rounds), min_steps=ceil(config.min_steps / rounds))

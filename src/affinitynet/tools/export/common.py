@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from affinitynet.data.corrections import Corrections
 from affinitynet.data.images import load_tagged
 from affinitynet.errors import InputError, Problems
 from affinitynet.files import atomic_file
@@ -35,6 +36,7 @@ class LabelledImages:
         masks: by the images' names.
         progress: shows progress.
         instances: the objects of images that have some told apart, by the same names; ``None``: there are none.
+        corrections: what people said of single images; a mask of theirs takes the place of the one that was found.
         problems: takes what the user should know of how a format was written.
     """
 
@@ -44,18 +46,25 @@ class LabelledImages:
     progress: Progress
     problems: Problems = field(default_factory=Problems)
     instances: Artifacts[Instances] | None = None
+    corrections: Corrections | None = None
 
     def __iter__(self) -> Iterator[tuple[str, TaggedImage, np.ndarray]]:
         """Yield (split, image, mask uint8 [H, W]); an image in two splits is yielded twice."""
         with self.progress.bar("export", sum(map(len, self.splits.values()))) as advance:
             for split, records in self.splits.items():
                 for record in records:
-                    yield split, record, self.masks.load(record.name)
+                    corrected = self._corrected(record)
+                    yield split, record, self.masks.load(record.name) if corrected is None else corrected
                     advance()
 
     def objects(self, record: TaggedImage) -> Instances | None:
         """Return the objects of an image, if they were told apart."""
-        return self.instances.load(record.name) if self.instances and record.name in self.instances else None
+        if not self.instances or record.name not in self.instances or self._corrected(record) is not None:
+            return None
+        return self.instances.load(record.name)
+
+    def _corrected(self, record: TaggedImage) -> np.ndarray | None:
+        return None if self.corrections is None else self.corrections.mask(record.name)
 
     def names(self, safe: Callable[[str], str], reason: str) -> dict[str, str]:
         """Return the name that each image is written under.

@@ -50,12 +50,23 @@ def export_masks(
     folder, collection = finished.folder, finished.collection
     chosen = (finished.split, *collection.evaluation_splits)
     splits = {name: collection.split(name) for name in dict.fromkeys(chosen)}
-    names = {record.name for records in splits.values() for record in records}
+    every = {record.name: record for records in splits.values() for record in records}
+    splits = {name: tuple(r for r in records if not r.rejected) for name, records in splits.items()}
+    names = {name for name, record in every.items() if not record.rejected}
     missing = sorted(name for name in names if name not in folder.masks)
     if missing:
         raise InputError(f"--work {work}: {len(missing)} masks are missing, e.g. of {missing[0]}; run make-masks again")
     progress = (runtime or Runtime(alone=True)).progress
-    labelled = LabelledImages(collection.classes, splits, folder.masks, progress, instances=folder.instances)
+    labelled = LabelledImages(
+        collection.classes,
+        splits,
+        folder.masks,
+        progress,
+        instances=folder.instances,
+        corrections=folder.corrections,
+    )
+    if len(names) < len(every):
+        labelled.problems.warn(f"{len(every) - len(names)} images whose masks were rejected are left out")
     FORMATS[format](labelled, out)
     return Exported(len(names), labelled.problems.remarks)
 

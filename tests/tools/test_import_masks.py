@@ -1,0 +1,103 @@
+"""Masks that were corrected in another tool come back as corrections, and exports carry them at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from affinitynet.cli import main
+from affinitynet.data.corrections import Correction, Corrections
+from affinitynet.errors import InputError
+from affinitynet.files import read_label_image, save_mask
+from affinitynet.pipeline.run import run_pipeline
+from affinitynet.tools.export.export import export_masks
+from affinitynet.tools.import_masks import import_masks
+from tests.support.worlds import QUICK, copied, tiny_world
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("import")
+    data = tiny_world(root / "data")
+    run_pipeline(data, root / "work", QUICK, workers=1, stages=_until_masks())
+    return root
+
+
+def _until_masks() -> list[str]:
+    return ["check-data", "train-classifier", "make-cams", "make-seeds", "train-affinity", "random-walk", "make-masks"]
+
+
+@pytest.fixture
+def work(finished, tmp_path):
+    return copied(finished / "work", tmp_path / "work")
+
+
+@pytest.mark.parametrize("format", ["voc", "coco", "yolo"])
+def test_what_was_corrected_comes_back_and_nothing_else(work, tmp_path, format):
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    mask = read_label_image(work / "masks" / f"{name}.png").copy()
+    mask[:] = 0
+    mask[10:30, 10:40] = 2
+    other = copied(work, tmp_path / "other")  # the other tool's own copy of the masks
+    save_mask(other / "masks" / f"{name}.png", mask)
+    export_masks(other, tmp_path / "out", format)
+    found = import_masks(tmp_path / "out", work)
+    assert found.corrected == 1
+    corrections = Corrections(work / "corrections")
+    assert list(corrections.names()) == [name]
+    returned = corrections.mask(name)
+    assert returned is not None
+    assert np.not_equal(returned, mask).mean() < 0.02  # outlines are rounded
+    assert corrections.load(name).verdict == "corrected"
+
+
+def test_exports_carry_corrections_and_leave_rejected_images_out(work, tmp_path):
+    first, second, *rest = sorted(path.stem for path in (work / "masks").glob("*.png"))
+    mask = np.zeros_like(read_label_image(work / "masks" / f"{first}.png"))
+    mask[4:9, 4:9] = 1
+    corrections = Corrections(work / "corrections")
+    corrections.save(first, Correction("corrected"), mask)
+    corrections.save(second, Correction("rejected"))
+    exported = export_masks(work, tmp_path / "out", "voc")
+    assert (read_label_image(tmp_path / "out" / "SegmentationClass" / f"{first}.png") == mask).all()
+    assert not (tmp_path / "out" / "SegmentationClass" / f"{second}.png").exists()
+    assert exported.images == len(rest) + 1
+    assert any("rejected" in remark.text for remark in exported.remarks)
+
+
+def test_the_next_run_learns_from_them(work, finished):
+    folder = finished / "data"
+    name = (folder / "splits" / "train.txt").read_text().split()[0].removesuffix(".png")
+    mask = np.zeros_like(read_label_image(work / "masks" / f"{name}.png"))
+    mask[4:9, 4:9] = 1
+    Corrections(work / "corrections").save(name, Correction("corrected"), mask)
+    with pytest.raises(InputError, match="images, tags or drawn masks have changed"):
+        run_pipeline(folder, work, QUICK, workers=1, stages=_until_masks())
+    run_pipeline(folder, work, QUICK, workers=1, stages=_until_masks(), force=True)
+    assert (read_label_image(work / "masks" / f"{name}.png") == mask).all()
+    assert (work / "corrections" / f"{name}.png").exists()
+
+
+def test_the_command_says_what_to_do_next(work, tmp_path, capsys):
+    other = copied(work, tmp_path / "other")
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    save_mask(other / "masks" / f"{name}.png", np.ones_like(read_label_image(work / "masks" / f"{name}.png")))
+    export_masks(other, tmp_path / "out", "voc")
+    assert main(["import-masks", str(tmp_path / "out"), "--work", str(work)]) == 0
+    said = capsys.readouterr().out
+    assert "1 corrected masks, 5 as they were" in said
+    assert "--force" in said
+
+
+def test_what_cannot_be_meant_is_a_line(work, tmp_path):
+    strange = tmp_path / "strange"
+    for part in ("JPEGImages", "SegmentationClass"):
+        (strange / part).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(strange / "JPEGImages" / "zebra.jpg")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(strange / "SegmentationClass" / "zebra.png")
+    (strange / "labels.txt").write_text("circle\n")
+    with pytest.raises(InputError, match=r"none of its 1 images|has the class"):
+        import_masks(strange, work)
+    with pytest.raises(InputError, match="no such folder"):
+        import_masks(Path(tmp_path / "nowhere"), work)
