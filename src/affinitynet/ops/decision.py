@@ -144,3 +144,16 @@ def enlarge(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         (2 * np.arange(large) + 1) * small // (2 * large) for small, large in zip(labels.shape, size, strict=True)
     )
     return labels if labels.shape == tuple(size) else labels[rows[:, None], columns]
+
+
+def doubt(scores: Tensor) -> float:
+    """Return the mean ratio of the second-best to the best score, of scores [K + 1, h, w], background first.
+
+    Example:
+        >>> round(doubt(torch.tensor([[[0.2, 1.0]], [[0.4, 0.0]]])), 3)
+        0.25
+    """
+    if len(scores) < 2:
+        return 0.0
+    second, best = scores.float().sort(0).values[-2:]
+    return float((second / best.clamp(min=1e-9)).mean())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from affinitynet.files import write_text
 from affinitynet.inference.refine import keep_tags
 from affinitynet.pipeline.context import Context
 from affinitynet.records import ScoreMaps, TaggedImage
+from affinitynet.work.rows import append_rows, read_rows, write_rows
 
 HEADER = ("image", "class", "what")
 SAID = {
@@ -38,21 +35,14 @@ def kept(
     rows = [(record.name, names[number], "added") for number in added]
     rows += [(record.name, names[number], "missing") for number in missing]
     if table is not None:  # before the mask is written, so that a run killed in between loses nothing
-        note(rows, table)
+        append_rows(rows, table)
     return mask
-
-
-def note(rows: Sequence[tuple[str, ...]], table: Path) -> None:
-    """Add rows to a table."""
-    if rows:
-        with table.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(_csv(rows))
 
 
 def noted(table: Path) -> dict[str, list[tuple[str, ...]]]:
     """Return the rows of a table by the name of their image."""
     found: dict[str, list[tuple[str, ...]]] = {}
-    for row in _rows(table):
+    for row in read_rows(table, HEADER):
         found.setdefault(row[0], []).append(row)
     return found
 
@@ -61,25 +51,11 @@ def report(context: Context, stage: str, table: Path) -> None:
     """Put a table in order, and say what it holds."""
     if not table.exists():
         return
-    rows = _rows(table)
-    write_text(table, _csv([HEADER, *rows]))
+    rows = read_rows(table, HEADER)
+    write_rows(table, HEADER, rows)
     for what, text in SAID.items():
         found = [row for row in rows if row[2] == what]
         if found:
             context.runtime.progress.say(
                 f"{stage}: {len(found)} {text}, first {found[0][1]} in {found[0][0]}; see {table.name}"
             )
-
-
-def _rows(table: Path) -> list[tuple[str, ...]]:
-    """Return the whole rows of a table, each once; none where it was not written."""
-    if not table.exists():
-        return []
-    lines = csv.reader(table.read_text("utf-8", "surrogateescape").splitlines())
-    return sorted({tuple(row) for row in lines if len(row) == len(HEADER)} - {HEADER})
-
-
-def _csv(rows: Iterable[tuple[str, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

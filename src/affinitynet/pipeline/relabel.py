@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from affinitynet.config.adaptation import seed_crf
 from affinitynet.data.images import image_size
@@ -18,8 +19,8 @@ from affinitynet.records import ScoreMaps, TaggedImage
 
 def relabel(
     context: Context, predictor: SegmentationPredictor, record: TaggedImage, crf: bool = True, table: Path | None = None
-) -> np.ndarray:
-    """Return the mask uint8 [H, W] of the tagged classes, and of what somebody drew.
+) -> tuple[np.ndarray, Tensor]:
+    """Return the mask uint8 [H, W] of the tagged classes, and of what somebody drew, and the scores [K + 1, h, w].
 
     Args:
         crf: refine it by the seeds' dense CRF.
@@ -28,4 +29,5 @@ def relabel(
     kernels = seed_crf(context.config) if crf else None
     scores = predictor.tagged_scores(context.image(record), record.tags, kernels)
     mask = decide(scores, record.tags, image_size(record.path))
-    return with_drawn(context, record, kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table))
+    mask = kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table)
+    return with_drawn(context, record, mask), scores

@@ -159,6 +159,16 @@ class WorkFolder:
         return self.root / "added_refined.csv"
 
     @property
+    def doubts_file(self) -> Path:
+        """How doubtful each mask of make-masks is."""
+        return self.root / "doubts.csv"
+
+    @property
+    def doubts_refined_file(self) -> Path:
+        """The same of the masks that the segmentation network made, and how much they differ from the first ones."""
+        return self.root / "doubts_refined.csv"
+
+    @property
     def classifier_file(self) -> Path:
         """How well the classifier knows each class, and how large what it sees is."""
         return self.root / "classifier.json"

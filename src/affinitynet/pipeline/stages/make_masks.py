@@ -15,6 +15,7 @@ from affinitynet.inference.refine import map_scores, mask_scores
 from affinitynet.ops.decision import decide
 from affinitynet.pipeline import kept_tags
 from affinitynet.pipeline.context import Context, label_images
+from affinitynet.pipeline.doubts import note_doubt, order_doubts
 from affinitynet.pipeline.drawn import with_drawn
 from affinitynet.records import TaggedImage
 
@@ -22,13 +23,15 @@ from affinitynet.records import TaggedImage
 def make_masks(context: Context) -> None:
     """Write the first mask of every target image, from the step that ``masks.source`` names.
 
-    Writes ``added.csv``: the tagged classes of which a mask had no pixel.
+    Writes ``added.csv``: the tagged classes of which a mask had no pixel; and ``doubts.csv``: how doubtful each is.
     """
     work = context.work
 
     def make(record: TaggedImage) -> np.ndarray:
-        mask = decide(_scores(context, record), record.tags, image_size(record.path))
+        scores = _scores(context, record)
+        mask = decide(scores, record.tags, image_size(record.path))
         mask = kept_tags.kept(context, record, mask, work.cams.load(record.name), work.added_file)
+        note_doubt(work.doubts_file, record.name, scores, mask)
         return with_drawn(context, record, mask)
 
     def final(record: TaggedImage) -> np.ndarray:
@@ -39,6 +42,7 @@ def make_masks(context: Context) -> None:
     context.runtime.processes.wait()
     if context.runtime.processes.first:
         kept_tags.report(context, "make-masks", work.added_file)
+        order_doubts(work.doubts_file)
 
 
 def _scores(context: Context, record: TaggedImage) -> Tensor:

@@ -8,8 +8,10 @@ from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.segmenter import NOT_FOUND, Segmenter
 from affinitynet.pipeline import kept_tags
 from affinitynet.pipeline.context import Context, label_images
+from affinitynet.pipeline.doubts import note_doubt, order_doubts
 from affinitynet.pipeline.relabel import relabel
 from affinitynet.records import TaggedImage
+from affinitynet.work.rows import append_rows
 
 
 def refine_masks(context: Context) -> None:
@@ -17,7 +19,8 @@ def refine_masks(context: Context) -> None:
 
     An image tagged with a class that the network does not find keeps its first mask. Without ``refine.masks`` all do.
 
-    Writes ``added_refined.csv``: the tagged classes of which such a mask had no pixel.
+    Writes ``added_refined.csv``: the tagged classes of which such a mask had no pixel; and ``doubts_refined.csv``: how
+    doubtful it is, and how much it differs from the first one.
     """
     if not context.config.refine.masks:
         _restore(context)
@@ -29,10 +32,12 @@ def refine_masks(context: Context) -> None:
 
     def make(record: TaggedImage) -> np.ndarray:
         if model.finds(record.tags):
-            mask = relabel(context, predictor, record, context.config.refine.crf, table)
+            mask, scores = relabel(context, predictor, record, context.config.refine.crf, table)
+            first = context.work.first_masks.load(record.name)
+            note_doubt(context.work.doubts_refined_file, record.name, scores, mask, first)
         else:
             mask = context.work.first_masks.load(record.name)
-            kept_tags.note(before.get(record.name, ()), table)
+            append_rows(before.get(record.name, ()), table)
         context.work.masks.save(record.name, mask)
         return mask
 
@@ -46,6 +51,7 @@ def refine_masks(context: Context) -> None:
                 f"from, since it does not find {' and '.join(model.settings[NOT_FOUND])}"
             )
         kept_tags.report(context, "refine-masks", table)
+        order_doubts(context.work.doubts_refined_file)
 
 
 def _restore(context: Context) -> None:

@@ -156,7 +156,7 @@ def _relabel(context: Context, model: Segmenter, number: int) -> None:
         context,
         context.work.relabelled,
         f"train-segmenter: labels of round {number + 1}",
-        lambda record: relabel(context, predictor, record),
+        lambda record: relabel(context, predictor, record)[0],
         context.training_images,
     )
     context.runtime.processes.wait()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_tagged
 from affinitynet.ops.affinity import affinity_labels
+from affinitynet.ops.decision import doubt
 from affinitynet.ops.metrics import confusion_matrix, mean_iou
 from affinitynet.pictures.overlays import heat_layer, label_layer
 from affinitynet.records import BACKGROUND, IGNORE, Seeds, TaggedImage
@@ -95,19 +95,6 @@ def _own_colours(objects: np.ndarray) -> np.ndarray:
         [[0, 1, 2, 1]]
     """
     return np.where(objects > 0, (objects - 1) % (IGNORE - 1) + 1, BACKGROUND).astype(np.uint8)
-
-
-def doubt(scores: Tensor) -> float:
-    """Return the mean ratio of the second-best to the best score, of scores [K + 1, h, w], background first.
-
-    Example:
-        >>> round(doubt(torch.tensor([[[0.2, 1.0]], [[0.4, 0.0]]])), 3)
-        0.25
-    """
-    if len(scores) < 2:
-        return 0.0
-    second, best = scores.float().sort(0).values[-2:]
-    return float((second / best.clamp(min=1e-9)).mean())
 
 
 def _seed_labels(seeds: Seeds) -> np.ndarray:
