@@ -102,6 +102,8 @@ def test_a_command_for_one_process_is_run_by_the_first_alone(name, monkeypatch, 
     arguments = {
         "evaluate-masks": ["--masks", "absent", "--data", "absent"],
         "report": ["--work", "absent"],
+        "review": ["--work", "absent"],
+        "import-masks": ["absent", "--work", "absent"],
         "export": ["--work", "absent", "--out", "o", "--format", "voc"],
         "export-model": ["--model", "absent", "--out", "o.onnx"],
         "convert-weights": ["absent.pth", "b.safetensors"],

@@ -192,6 +192,13 @@ def _show_export(exported: Any, values: Namespace) -> int:
     return 0
 
 
+def _show_reviewed(reviewed: int, values: Namespace) -> int:
+    print(f"{reviewed} images reviewed: {values.work / 'corrections'}")
+    if reviewed:
+        print(f"to learn from them: affinitynet run --work {values.work} --force")
+    return 0
+
+
 def _show_imported(imported: Any, values: Namespace) -> int:
     for remark in imported.remarks:
         print(remark.text)
@@ -264,6 +271,14 @@ _TOOLS = [
         "tools.report.report:write_report",
         _show_report,
         computing=("workers",),
+        alone=True,
+    ),
+    Command(
+        "review",
+        "look at masks in a browser, accept them, and correct them by clicks",
+        "tools.review.review:review_masks",
+        _show_reviewed,
+        computing=("device",),
         alone=True,
     ),
     Command(

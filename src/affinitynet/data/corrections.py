@@ -22,6 +22,9 @@ from affinitynet.records import IGNORE, TaggedImage
 Verdict = Literal["corrected", "accepted", "rejected"]
 """corrected: the mask was changed. accepted: it is right as it is. rejected: it is of no use."""
 
+STEPS = ".steps"
+"""Folder of the masks after each step of the review."""
+
 CURE = "fix it, or delete it and correct the image again"
 
 
@@ -103,6 +106,10 @@ class Corrections:
 
     def mask_file(self, name: str) -> Path:
         return self.root / f"{name}.png"
+
+    def step_file(self, name: str, number: int) -> Path:
+        """Return the mask after a step of the review; after step 0 it is the one that was reviewed."""
+        return self.root / STEPS / name / f"{number:04d}.png"
 
     def load(self, name: str) -> Correction:
         """Read what was said of an image; an empty correction where nothing was.

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.inference.clicks import PairsSeen
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import Border, pair_affinity
@@ -68,15 +69,28 @@ def find_links(network: PairNetwork, x: Tensor, config: PipelineConfig) -> Links
     return boundary_links(network, x, config)
 
 
+def see_pairs(network: PairNetwork, x: Tensor, config: PipelineConfig) -> PairsSeen:
+    """Return what a network of pairs sees in a normalised image [1, 3, H, W]."""
+    if isinstance(network, IRNet):
+        return PairsSeen(boundaries=_boundaries(network, x, config))
+    x = F.pad(x, (0, -x.shape[3] % network.stride, 0, -x.shape[2] % network.stride))
+    with autocast(x.device, config.walk.precision):
+        return PairsSeen(features=network(x)[0])
+
+
 def boundary_links(network: IRNet, x: Tensor, config: PipelineConfig) -> Links:
     """Return the pairs of an image by IRNet's boundaries, those of the image and of its mirror image together."""
+    boundaries, radius = _boundaries(network, x, config), config.irnet.walk_radius
+    return Links(boundary_affinity(boundaries[None], radius, "full")[0], 1 - boundaries, radius, "full")
+
+
+def _boundaries(network: IRNet, x: Tensor, config: PipelineConfig) -> Tensor:
+    """Return IRNet's boundaries [H / stride, W / stride] rounded up, in [0, 1]."""
     height, width = (-(-side // network.stride) for side in x.shape[2:])
     views = torch.cat([on_canvas(view, config.irnet.canvas) for view in (x, x.flip(-1))])
     with autocast(x.device, config.walk.precision):
         plain, mirrored = network.boundary_logits(views)[:, :height, :width]
-    boundaries = ((plain + mirrored.flip(-1)) / 2).sigmoid()
-    radius = config.irnet.walk_radius
-    return Links(boundary_affinity(boundaries[None], radius, "full")[0], 1 - boundaries, radius, "full")
+    return ((plain + mirrored.flip(-1)) / 2).sigmoid()
 
 
 def on_grid(scores: Tensor, stride: int) -> Tensor:

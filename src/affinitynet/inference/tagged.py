@@ -20,7 +20,8 @@ from affinitynet.config.trainings import Precision
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
-from affinitynet.inference.links import PairNetwork, find_links, load_pair_network, on_grid
+from affinitynet.inference.clicks import Click, ClickedMask
+from affinitynet.inference.links import PairNetwork, find_links, load_pair_network, on_grid, see_pairs
 from affinitynet.inference.objects import find_objects
 from affinitynet.inference.refine import crf_scores, keep_tags, map_scores, mask_scores
 from affinitynet.inference.untagged import SegmentationPredictor
@@ -106,20 +107,31 @@ class MaskPredictor:
         settings = self._classifier.settings
         return load_image(Path(path), ValueRanges.from_settings(settings.get(VALUES)))
 
-    def predict(self, image: np.ndarray, tags: Sequence[str | int]) -> Prediction:
+    def predict(
+        self,
+        image: np.ndarray,
+        tags: Sequence[str | int],
+        clicks: Sequence[tuple[int, int, str | int | None]] = (),
+    ) -> Prediction:
         """Make the mask of one image.
 
         Args:
             image: uint8 [H, W, 3] RGB.
             tags: what is in it, as class names or 0-based class numbers; empty gives background.
+            clicks: (x, y, tag) of places whose class is known, ``None`` for background; the mask follows them. A
+                class that is clicked needs no tag.
 
         Raises:
-            InputError: a tag is not one of ``classes``, or the image is not uint8 [H, W, 3].
+            InputError: a tag is not one of ``classes``, the image is not uint8 [H, W, 3], or a click is outside it.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
-        numbers = sorted({self._class_number(tag) for tag in tags})
+        said = [None if tag is None else self._class_number(tag) for _, _, tag in clicks]
+        numbers = sorted({self._class_number(tag) for tag in tags} | {tag for tag in said if tag is not None})
         small = reduced(image, self.config.longest_side)
+        if clicks:
+            placed = [_placed(x, y, tag, image, small) for (x, y, _), tag in zip(clicks, said, strict=True)]
+            return self._follow(image, small, numbers, placed)
         if self.segmenter is not None and self.segmenter.model.finds(numbers):
             crf = seed_crf(self.config) if self.config.refine.crf else None
             scores = self.segmenter.tagged_scores(small, numbers, crf)
@@ -133,6 +145,31 @@ class MaskPredictor:
         return Prediction(
             mask, np.array(numbers, np.int64), scores.cpu().numpy(), self._instances(small, numbers, mask)
         )
+
+    def _follow(
+        self, image: np.ndarray, small: np.ndarray, classes: Sequence[int], clicks: Sequence[Click]
+    ) -> Prediction:
+        """Make the mask of an image that follows clicks, given at the size it is labelled at."""
+        scores = self.clicked(small, classes).scores(clicks)
+        mask = decide(scores, classes, image.shape[:2])
+        instances = self._instances(small, classes, mask)
+        return Prediction(mask, np.array(classes, np.int64), scores.cpu().numpy(), instances)
+
+    @torch.inference_mode()
+    def clicked(self, image: np.ndarray, classes: Sequence[int]) -> ClickedMask:
+        """Return what the networks see in an image, for masks that follow clicks.
+
+        Args:
+            image: uint8 [H, W, 3], at the size it is labelled at.
+            classes: 0-based class numbers of what is in it, ascending.
+        """
+        if self.segmenter is not None and self.segmenter.model.finds(classes):
+            scores = self.segmenter.tagged_scores(image, classes)
+        else:
+            scores = self._scores(image, self.cams(image, classes))
+        network = self.affinity_net
+        seen = None if network is None else see_pairs(network, self._input(image, network), self.config)
+        return ClickedMask(image, scores, classes, seen, seed_crf(self.config))
 
     def _instances(self, image: np.ndarray, classes: Sequence[int], mask: np.ndarray) -> Instances | None:
         """Return the objects of a mask, if there is a network that tells them apart."""
@@ -221,6 +258,18 @@ class MaskPredictor:
         backbone = network.backbone
         x = normalise(to_tensor(image), backbone.mean, backbone.std)[None]
         return x.to(self.device, memory_format=backbone.layout(self.device))
+
+
+def _placed(x: int, y: int, label: int | None, image: np.ndarray, small: np.ndarray) -> Click:
+    """Return a click in the image as it is labelled.
+
+    Raises:
+        InputError: it is outside the image.
+    """
+    height, width = image.shape[:2]
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(f"click ({x}, {y}): is not inside the image of {width} x {height} pixels")
+    return Click(x * small.shape[1] // width, y * small.shape[0] // height, label)
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -38,28 +38,51 @@ def dense_crf(image: Tensor, scores: Tensor, params: CRFParams | None = None) ->
         >>> tuple(dense_crf(image, torch.rand(2, 3, 20, 30)).shape)
         (2, 3, 20, 30)
     """
-    params = params or CRFParams()
-    _check(image, scores)
-    if scores.shape[-3] == 1 or not scores.numel():
-        return torch.ones_like(scores, dtype=torch.float32)
-    logits = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).clamp(FLOOR, 1).log_()  # [B, L, N]
-    # Only differences against label 0 matter. Filtering Q_l - Q_0 = Q_l + sum_j Q_j - 1 instead of every
-    # label halves the work where there are two, and keeps labels that are equal exactly equal.
-    unary = (logits[:, 1:] - logits[:, :1]).permute(2, 0, 1).contiguous()  # [N, B, L - 1]
-    q = _softmax_against_first(unary)
-    kernels = _kernels(image, params)
-    for _ in range(params.iterations):
-        total = q.sum(2, keepdim=True) if q.shape[2] > 1 else q
-        advantage = (q + total).sub_(1).flatten(1)
-        logits = unary.flatten(1)
-        for lattice, weight in kernels:
-            logits = lattice.filter_onto(logits, advantage, weight)
-        q = _softmax_against_first(logits.view_as(q))
-    full = torch.empty_like(scores, dtype=torch.float32, memory_format=torch.contiguous_format)
-    by_problem = full.view(-1, *scores.shape[-3:]).flatten(2)  # [B, L, N]
-    by_problem[:, 1:] = q.permute(1, 2, 0)
-    by_problem[:, 0] = 1 - q.sum(2).T
-    return full.clamp_(0, 1)
+    return DenseCRF(image, params)(scores)
+
+
+class DenseCRF:
+    """The dense CRF of one image: its lattices are built once, for any number of problems one after the other.
+
+    Args:
+        image: uint8 [H, W, 3].
+        params: kernels and iterations.
+
+    Example:
+        >>> crf = DenseCRF(torch.randint(0, 256, (20, 30, 3), dtype=torch.uint8))
+        >>> tuple(crf(torch.rand(3, 20, 30)).shape)
+        (3, 20, 30)
+    """
+
+    def __init__(self, image: Tensor, params: CRFParams | None = None) -> None:
+        self._image, self._params = image, params or CRFParams()
+
+    @cached_property
+    def _kernels(self) -> list[tuple[PermutohedralLattice, float]]:
+        return _kernels(self._image, self._params)
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Return the probabilities that follow from scores; see :func:`dense_crf`."""
+        _check(self._image, scores)
+        if scores.shape[-3] == 1 or not scores.numel():
+            return torch.ones_like(scores, dtype=torch.float32)
+        logits = scores.float().reshape(-1, *scores.shape[-3:]).flatten(2).clamp(FLOOR, 1).log_()  # [B, L, N]
+        # Only differences against label 0 matter. Filtering Q_l - Q_0 = Q_l + sum_j Q_j - 1 instead of every
+        # label halves the work where there are two, and keeps labels that are equal exactly equal.
+        unary = (logits[:, 1:] - logits[:, :1]).permute(2, 0, 1).contiguous()  # [N, B, L - 1]
+        q = _softmax_against_first(unary)
+        for _ in range(self._params.iterations):
+            total = q.sum(2, keepdim=True) if q.shape[2] > 1 else q
+            advantage = (q + total).sub_(1).flatten(1)
+            logits = unary.flatten(1)
+            for lattice, weight in self._kernels:
+                logits = lattice.filter_onto(logits, advantage, weight)
+            q = _softmax_against_first(logits.view_as(q))
+        full = torch.empty_like(scores, dtype=torch.float32, memory_format=torch.contiguous_format)
+        by_problem = full.view(-1, *scores.shape[-3:]).flatten(2)  # [B, L, N]
+        by_problem[:, 1:] = q.permute(1, 2, 0)
+        by_problem[:, 0] = 1 - q.sum(2).T
+        return full.clamp_(0, 1)
 
 
 def _check(image: Tensor, scores: Tensor) -> None:

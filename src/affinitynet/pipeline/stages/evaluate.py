@@ -16,6 +16,7 @@ from affinitynet.ops.metrics import mean_iou
 from affinitynet.pictures.contact_sheet import write_contact_sheet
 from affinitynet.pipeline.advice import say_advice
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.history import note_history
 from affinitynet.pipeline.measured_objects import measure_objects
 from affinitynet.records import BACKGROUND, TaggedImage
 from affinitynet.work.metrics import (
@@ -40,6 +41,8 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 17))
 def evaluate(context: Context) -> None:
     """Write ``metrics.json`` (split -> step -> numbers), the same as ``metrics.csv``, and ``contact_sheet.png``.
 
+    ``history.csv`` gets a row for each split.
+
     Raises:
         InputError: a mask of the ground truth does not fit its image.
     """
@@ -48,6 +51,7 @@ def evaluate(context: Context) -> None:
     for split, steps in metrics.items():
         if remark := truth_remark(split, next(iter(steps.values()))):
             context.runtime.progress.note(remark)
+    note_history(context, metrics)
     measure_objects(context)
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
     say_advice(context)

@@ -1,0 +1,124 @@
+"""The steps that were taken on one image under review: saved one by one, undone and redone without limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from affinitynet.data.corrections import Correction, Corrections, Verdict
+from affinitynet.errors import InputError
+from affinitynet.files import read_label_image, save_mask
+
+Action = dict[str, Any]
+"""What somebody did, plain JSON values; ``kind`` says what."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An action, and what holds after it.
+
+    Args:
+        action: what was done.
+        tags: class names of the image.
+        verdict: of its mask.
+    """
+
+    action: Action
+    tags: tuple[str, ...]
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """All steps on one image.
+
+    Args:
+        corrections: where they are kept.
+        name: of the image.
+        tags: its class names before the first step.
+        steps: in order; those from ``done`` on were undone.
+        done: number of steps that hold.
+        version: grows with every change, so that two people do not overwrite each other.
+    """
+
+    corrections: Corrections
+    name: str
+    tags: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    done: int = 0
+    version: int = 0
+
+    @property
+    def now(self) -> Step:
+        """The last step that holds."""
+        return self.steps[self.done - 1] if self.done else Step({}, self.tags, None)
+
+    @property
+    def actions(self) -> list[Action]:
+        """The actions that hold."""
+        return [step.action for step in self.steps[: self.done]]
+
+    def mask(self) -> np.ndarray | None:
+        """Return the mask that holds, ``None`` before the first step."""
+        return read_label_image(self.corrections.step_file(self.name, self.done)) if self.steps else None
+
+    def add(self, step: Step, mask: np.ndarray, before: np.ndarray) -> Steps:
+        """Take a step; what was undone is forgotten.
+
+        Args:
+            mask: uint8 [H, W], after it.
+            before: before it.
+        """
+        if not self.done:
+            save_mask(self.corrections.step_file(self.name, 0), before)
+        save_mask(self.corrections.step_file(self.name, self.done + 1), mask)
+        kept = (*self.steps[: self.done], step)
+        return replace(self, steps=kept, done=len(kept), version=self.version + 1)._saved(mask)
+
+    def undo(self) -> Steps:
+        """Take back the last step, if there is one."""
+        return self._moved(self.done - 1) if self.done else self
+
+    def redo(self) -> Steps:
+        """Take the next step again that was undone, if there is one."""
+        return self._moved(self.done + 1) if self.done < len(self.steps) else self
+
+    def _moved(self, done: int) -> Steps:
+        mask = read_label_image(self.corrections.step_file(self.name, done))
+        return replace(self, done=done, version=self.version + 1)._saved(mask)
+
+    def _saved(self, mask: np.ndarray) -> Steps:
+        """Write what holds: the mask of a verdict, and all steps."""
+        now = self.now
+        steps = [{"action": s.action, "tags": list(s.tags), "verdict": s.verdict} for s in self.steps]
+        history = {"before": list(self.tags), "steps": steps, "done": self.done, "version": self.version}
+        tags = None if now.tags == self.tags else now.tags
+        correction = Correction(now.verdict, tags, history)
+        self.corrections.save(self.name, correction, mask if now.verdict in ("corrected", "accepted") else None)
+        return self
+
+
+def load_steps(corrections: Corrections, name: str, tags: tuple[str, ...]) -> Steps:
+    """Read the steps that were taken on an image; none if nobody has reviewed it.
+
+    Args:
+        tags: class names of the image, if nobody has.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    history = corrections.load(name).history
+    if history is None:
+        return Steps(corrections, name, tags)
+    try:
+        steps = tuple(Step(dict(s["action"]), tuple(s["tags"]), s["verdict"]) for s in history["steps"])
+        done, version = int(history["done"]), int(history["version"])
+        if not 0 <= done <= len(steps):
+            raise ValueError(f"done {done}")
+        return Steps(corrections, name, tuple(history["before"]), steps, done, version)
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{corrections.file(name)}: is not a history of steps ({error}); delete it and correct the image again"
+        ) from None
