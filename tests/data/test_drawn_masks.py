@@ -104,3 +104,9 @@ def test_no_mask_is_said_and_wrong_values_are_refused(root):
         collection.drawn(first)
     with pytest.raises(InputError, match="nobody drew"):
         collection.drawn(second)
+
+
+def test_masks_that_are_to_be_learnt_from_and_are_not_there_are_a_line(root):
+    painted(root, "masks", "gh")
+    with pytest.raises(InputError, match=r"--learn-from masks: no image of split 'train' has a mask"):
+        taught(root, PipelineConfig(learn_from="masks"))

@@ -98,30 +98,29 @@ def test_a_drawn_mask_that_cannot_be_used_is_skipped_and_said(tmp_path):
     assert not any(WorkFolder(tmp_path / "work").drawn.names())
 
 
-def test_a_classifier_of_places_learns_where_the_class_is(tmp_path):
-    """Two features come and go together in every image; only a drawn mask says which of them is the class."""
+def test_a_classifier_of_places_learns_where_the_class_is():
+    """Two things come and go together in every image; only drawn masks say which of them is the class."""
     generator = torch.Generator().manual_seed(0)
     model = LocalClassifier(build_backbone("timm:test_vit"), ["cat"])
-    depth = len(model.mean)
-    features, tags = [], torch.zeros(24, 1)
-    for number in range(24):
-        image = 0.1 * torch.randn(depth, 6, 6, generator=generator)
+    features, tags = [], torch.zeros(60, 1)
+    for number in range(60):
+        image = 0.1 * torch.randn(len(model.mean), 6, 6, generator=generator)
         if number % 2:
-            image[0, 1, 1] += 3
-            image[1, 4, 4] += 3
+            image[0, 1:3, 1:3] += 3
+            image[1, 3:5, 3:5] += 3
             tags[number] = 1
         features.append(image.half())
     shares = torch.zeros(1, 6, 6)
-    shares[0, 4, 4] = 1
+    shares[0, 3:5, 3:5] = 1
     found = {}
-    for drawn in ({}, {1: shares, 3: shares}):
+    for drawn in ({}, dict.fromkeys((1, 3, 5, 7), shares)):
         places = Places(features, tags, drawn)
         train_places(model, [(places, places)], seed=0)
-        seen = model.place_probabilities(torch.stack([image.float() for image in features[5::2]])).detach()
-        found[bool(drawn)] = seen[:, 0, 4, 4].mean(), seen[:, 0, 1, 1].mean()
-    assert found[True][0] > 0.8
+        seen = model.place_probabilities(torch.stack([image.float() for image in features[9::2]])).detach()
+        found[bool(drawn)] = float(seen[:, 0, 3:5, 3:5].mean()), float(seen[:, 0, 1:3, 1:3].mean())
+    assert found[False][1] > 0.5  # nothing says that this is not the class
+    assert found[True][0] > 0.5
     assert found[True][1] < 0.2
-    assert found[False][1] > 0.3  # without, nothing says that this is not the class
 
 
 def test_settings_are_checked():

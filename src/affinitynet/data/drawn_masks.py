@@ -9,6 +9,7 @@ import numpy as np
 
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection
+from affinitynet.errors import InputError
 from affinitynet.records import TaggedImage
 
 
@@ -20,7 +21,7 @@ def teaching(collection: Collection, split: str, config: PipelineConfig) -> Coll
         config: ``learn_from``, ``drawn`` and ``seed`` decide which masks teach.
 
     Raises:
-        InputError: there is no such split.
+        InputError: there is no such split, or masks are to be learnt from and it has none.
 
     Example:
         >>> from pathlib import Path
@@ -37,6 +38,8 @@ def teaching(collection: Collection, split: str, config: PipelineConfig) -> Coll
     taught = {name: record for name, record in drawn.items() if name in training}
     if config.learn_from == "masks":
         known = {name: replace(record, drawn=record.truth) for name, record in training.items() if record.truth}
+        if not known and not drawn:
+            raise InputError(f"--learn-from masks: no image of split {split!r} has a mask; draw some, or leave it out")
         measured = {r.name for other in collection.evaluation_splits for r in collection.masked(other)}
         held_out = (
             set() if measured - set(known) else set(_some(known, round(config.drawn.hold_out * len(known)), seed))

@@ -213,15 +213,22 @@ def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[
 def _drawn_loss(
     model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places, generator: torch.Generator
 ) -> Tensor:
-    """Return how badly the places of some drawn images are known: the mean over places and classes, of all starts."""
+    """Return how badly the places of some drawn images are known, mean over the classes, of all starts.
+
+    The sum over N places of which a class covers M is divided by the root of N M, between the mean over all places,
+    to which a small object adds nothing, and that over its own; by N where the class is absent.
+    """
     loss, numbers = torch.zeros(()), sorted(places.drawn)
     for chosen in torch.randperm(len(numbers), generator=generator)[:DRAWN].tolist():
         shares = places.drawn[numbers[chosen]].flatten(1)
         features = model.standardised(places.features[numbers[chosen]][None])
         logits = _place_logits(features, weight, bias)[0]
         known = shares.isfinite()
-        each = F.binary_cross_entropy_with_logits(logits, shares.nan_to_num().expand_as(logits), reduction="none")
-        loss = loss + (each * known).sum() / known.sum().clamp(min=1)
+        targets = shares.nan_to_num()
+        each = F.binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none") * known
+        covered, count = targets.sum(-1), known.sum(-1).clamp(min=1)
+        divisor = torch.where(covered > 0, (covered * count).sqrt().clamp(min=1), count)
+        loss = loss + (each.sum(-1) / divisor).mean(-1).sum()
     return loss / min(DRAWN, len(numbers))
 
 

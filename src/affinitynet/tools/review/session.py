@@ -136,8 +136,8 @@ class ReviewSession:
         """Return the mask after a change, and the step it is."""
         now, verdict = steps.now, change.verdict
         if verdict is not None or change.reset:
-            first = self._work.masks.load(record.name) if change.reset else before
-            return first, Step(action, steps.tags if change.reset else now.tags, verdict)
+            first = steps.first_mask() if change.reset else None
+            return before if first is None else first, Step(action, steps.tags if change.reset else now.tags, verdict)
         tags = now.tags if change.tags is None else change.tags
         named = [c.label for c in change.strokes if c.label is not None]
         tags = tuple(name for n, name in enumerate(self.classes) if name in tags or n in named)

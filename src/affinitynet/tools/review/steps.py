@@ -64,6 +64,10 @@ class Steps:
         """Return the mask that holds, ``None`` before the first step."""
         return read_label_image(self.corrections.step_file(self.name, self.done)) if self.steps else None
 
+    def first_mask(self) -> np.ndarray | None:
+        """Return the mask before the first step, ``None`` if there is no step."""
+        return read_label_image(self.corrections.step_file(self.name, 0)) if self.steps else None
+
     def add(self, step: Step, mask: np.ndarray, before: np.ndarray) -> Steps:
         """Take a step; what was undone is forgotten.
 
