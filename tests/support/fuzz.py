@@ -43,6 +43,9 @@ from affinitynet.data.summary import summarise
 from affinitynet.errors import InputError, LeftOut, Remark
 from affinitynet.files import load_arrays
 from affinitynet.models.weights.files import read_weight_file
+from affinitynet.tools.review.actions import read_action
+from affinitynet.tools.review.server import asked
+from affinitynet.tools.review.steps import load_steps
 from affinitynet.work.folder import WorkFolder, save_left_out
 from tests.data.test_activation_maps import CLASSES, SIZE
 from tests.support import annotated
@@ -59,6 +62,8 @@ from tests.support.good_files import (
     of_workbook,
     pictures,
     repacked,
+    requests,
+    reviewed,
     tables,
     weights,
     workbook,
@@ -151,6 +156,12 @@ def described(path: Path) -> object:
     return found and summarise(found).lines()
 
 
+def asked_of_review(path: Path) -> object:
+    """Read what a browser sends to the review."""
+    found = asked(path.read_bytes())
+    return None if found is None else read_action(found[2], ["cat", "dog"], (16, 24))
+
+
 def readers(folder: Path) -> dict[str, Reader]:
     """Return every reader, each with a folder of its own to work in."""
     table, tree, voc = (folder / name for name in ("table", "tree", "voc"))
@@ -166,6 +177,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     save_left_out(work.left_out_file, [LeftOut("a", "image", 'some "reason"'), LeftOut("b", "row", "another")])
     write_facts(work.collection_file, facts())
     config = json.dumps(to_dict(PipelineConfig())).encode()
+    said = work.corrections
+    said.root.mkdir()
 
     def dataset(root: Path) -> Read:
         return lambda _: open_collection(root, on_error="skip")
@@ -227,6 +240,10 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("settings", [config], folder / "s.yaml", lambda path: read_config(path, PipelineConfig())),
         Reader("arrays", arrays(), folder / "a.npz", load_arrays),
         Reader("instances", objects(), work.instances.path("a"), lambda _: work.instances.load("a")),
+        Reader(
+            "corrections", reviewed(), work.corrections.file("a"), lambda _: load_steps(work.corrections, "a", ("cat",))
+        ),
+        Reader("review's requests", requests(), folder / "request.json", asked_of_review),
         Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),
         Reader("collection.json", of(work.collection_file), work.collection_file, described),
         Reader("weights", weights(), folder / "weights.bin", read_weight_file),

@@ -139,3 +139,21 @@ def repacked(book: bytes, name: str, content: bytes) -> bytes:
 def of_workbook(book: bytes, name: str) -> list[bytes]:
     with zipfile.ZipFile(io.BytesIO(book)) as archive:
         return [archive.read(name)]
+
+
+def reviewed() -> list[bytes]:
+    """Return what the review keeps of an image."""
+    action = {"kind": "brush", "class": "cat", "points": [[1, 2], [3, 4]], "radius": 2}
+    steps = [{"action": action, "tags": ["cat", "dog"], "verdict": "corrected"}]
+    history = {"before": ["cat"], "steps": steps, "done": 1, "version": 3}
+    return [json.dumps({"verdict": "corrected", "tags": ["cat", "dog"], "history": history}).encode()]
+
+
+def requests() -> list[bytes]:
+    """Return what a browser asks of the review."""
+    actions = (
+        {"kind": "click", "class": None, "points": [[1, 2], [3, 4]]},
+        {"kind": "brush", "class": "cat", "points": [[1, 2]], "radius": 2},
+        {"kind": "tags", "tags": ["cat"]},
+    )
+    return [json.dumps({"name": "a", "version": 0, "action": action}).encode() for action in actions]

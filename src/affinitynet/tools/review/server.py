@@ -114,13 +114,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if not self._may(self.headers.get("X-Token")):
             return
-        asked = _asked(body)
+        found = asked(body)
         if urlsplit(self.path).path != "/api/act":
             self._refuse(HTTPStatus.NOT_FOUND, "no such page")
-        elif asked is None:
+        elif found is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "not an action on an image")
         else:
-            self._answer(lambda: self.server.session.act(*asked))
+            self._answer(lambda: self.server.session.act(*found))
 
     def _may(self, token: str | None) -> bool:
         """Return whether a request comes from our page; if not, refuse it.
@@ -178,11 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the terminal for what people should read."""
 
 
-def _asked(body: bytes) -> tuple[str, int, dict[str, Any]] | None:
+def asked(body: bytes) -> tuple[str, int, dict[str, Any]] | None:
     """Return name, version and action of a request; ``None`` if it is something else."""
     try:
-        asked = json.loads(body)
-        name, version, action = asked["name"], asked["version"], asked["action"]
+        content = json.loads(body)
+        name, version, action = content["name"], content["version"], content["action"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     fits = isinstance(name, str) and type(version) is int and isinstance(action, dict)

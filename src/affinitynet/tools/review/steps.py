@@ -122,7 +122,7 @@ def load_steps(corrections: Corrections, name: str, tags: tuple[str, ...]) -> St
         if not 0 <= done <= len(steps):
             raise ValueError(f"done {done}")
         return Steps(corrections, name, tuple(history["before"]), steps, done, version)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(
             f"{corrections.file(name)}: is not a history of steps ({error}); delete it and correct the image again"
         ) from None
