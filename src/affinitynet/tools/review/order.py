@@ -26,7 +26,8 @@ def in_turn(images: Sequence[Image]) -> list[Image]:
     """Put images in the order in which their correction should teach most.
 
     That is where the scores of the classes are close to each other and where steps disagree, by the sum of both ranks;
-    and each class in turn, the rarest first, so that a few corrections show all of them.
+    and each class in turn, the rarest first, so that a few corrections show all of them. Images without a tag, whose
+    masks are empty for certain, come last.
 
     Example:
         >>> from affinitynet.tools.review.session import Listed
@@ -50,8 +51,9 @@ def in_turn(images: Sequence[Image]) -> list[Image]:
     kinds: dict[str, list[Image]] = {}
     for image in worst_first:
         kinds.setdefault(min(image.tags, key=lambda tag: (counts[tag], tag), default=""), []).append(image)
-    order = sorted(kinds, key=lambda kind: (kind == "", counts.get(kind, 0), kind))
+    untagged = kinds.pop("", [])
+    order = sorted(kinds, key=lambda kind: (counts[kind], kind))
     found: list[Image] = []
     for turn in range(max(map(len, kinds.values()), default=0)):
         found += [kinds[kind][turn] for kind in order if turn < len(kinds[kind])]
-    return found
+    return found + untagged
