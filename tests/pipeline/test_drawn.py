@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ import torch
 from PIL import Image
 
 from affinitynet.config.settings import DrawnConfig, PipelineConfig
+from affinitynet.data.truth import PngMask
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.local_classifier import LocalClassifier
+from affinitynet.pipeline.drawn import learnt_from
 from affinitynet.pipeline.run import run_pipeline
+from affinitynet.records import TaggedImage
 from affinitynet.training.places import Places, train_places
 from affinitynet.work.folder import WorkFolder
 from tests.support.worlds import QUICK, copied, tags_of, tiny_world
@@ -121,6 +125,17 @@ def test_a_classifier_of_places_learns_where_the_class_is():
     assert found[False][1] > 0.5  # nothing says that this is not the class
     assert found[True][0] > 0.5
     assert found[True][1] < 0.2
+
+
+def test_few_drawn_images_are_repeated_but_do_not_rule():
+    plain = [TaggedImage(f"{n}", Path(f"{n}.png")) for n in range(400)]
+    drawn = [TaggedImage(f"d{n}", Path(f"d{n}.png"), drawn=PngMask(Path("m.png"))) for n in range(90)]
+    rejected = TaggedImage("r", Path("r.png"), rejected=True)
+    for count, times in ((1, 4), (30, 4), (60, 2), (90, 1)):
+        names = [record.name for record in learnt_from([*drawn[:count], *plain, rejected], 0.25)]
+        assert names.count("d0") == times
+        assert names.count("0") == 1
+        assert "r" not in names
 
 
 def test_settings_are_checked():

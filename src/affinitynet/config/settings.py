@@ -28,7 +28,8 @@ class DrawnConfig:
     """Masks that somebody drew, which teach beside the tags."""
 
     share: float = 0.25
-    """Share of the samples of a training that are drawn: their images are repeated until they have it."""
+    """Share of the samples of a training that are drawn: their images are repeated, up to four times, until they have
+    it."""
     hold_out: float = 0.2
     """With learn_from masks: share of them that measures instead, if no other split has masks."""
     most: int | None = None

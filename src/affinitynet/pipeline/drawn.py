@@ -9,6 +9,9 @@ import numpy as np
 from affinitynet.pipeline.context import Context
 from affinitynet.records import IGNORE, TaggedImage
 
+REPEATS = 4
+"""Times that a drawn image is among the samples of a training at most: one alone must not rule all others."""
+
 
 def with_drawn(context: Context, record: TaggedImage, mask: np.ndarray) -> np.ndarray:
     """Return a mask uint8 [H, W] in which pixels are what somebody drew, where somebody did."""
@@ -19,7 +22,7 @@ def with_drawn(context: Context, record: TaggedImage, mask: np.ndarray) -> np.nd
 
 
 def learnt_from(records: Sequence[TaggedImage], share: float) -> tuple[TaggedImage, ...]:
-    """Return the images of a training on masks, the drawn ones again and again until they have a share of all.
+    """Return the images of a training on masks, the drawn ones up to four times until they have a share of all.
 
     Those whose masks were rejected are not among them.
 
@@ -40,5 +43,5 @@ def learnt_from(records: Sequence[TaggedImage], share: float) -> tuple[TaggedIma
     if not drawn:
         return tuple(records)
     others = len(records) - len(drawn)
-    times = max(1, round(share / (1 - share) * others / len(drawn)))
+    times = min(max(1, round(share / (1 - share) * others / len(drawn))), REPEATS)
     return (*records, *drawn * (times - 1))
