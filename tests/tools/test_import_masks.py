@@ -13,7 +13,7 @@ from affinitynet.files import read_label_image, save_mask
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.export.export import export_masks
 from affinitynet.tools.import_masks import import_masks
-from tests.support.worlds import QUICK, copied, tiny_world
+from tests.support.worlds import QUICK, copied, tags_of, tiny_world
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def work(finished, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["voc", "coco", "yolo"])
-def test_what_was_corrected_comes_back_and_nothing_else(work, tmp_path, format):
+def test_what_was_corrected_comes_back_and_nothing_else(work, finished, tmp_path, format):
     name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
     mask = read_label_image(work / "masks" / f"{name}.png").copy()
     mask[:] = 0
@@ -49,7 +49,11 @@ def test_what_was_corrected_comes_back_and_nothing_else(work, tmp_path, format):
     returned = corrections.mask(name)
     assert returned is not None
     assert np.not_equal(returned, mask).mean() < 0.02  # outlines are rounded
-    assert corrections.load(name).verdict == "corrected"
+    said = corrections.load(name)
+    assert said.verdict == "corrected"
+    tags = tags_of(finished / "data")[name]
+    second = sorted({tag for names in tags_of(finished / "data").values() for tag in names})[1]
+    assert set(said.tags or tags) == {*tags, second}
 
 
 def test_exports_carry_corrections_and_leave_rejected_images_out(work, tmp_path):

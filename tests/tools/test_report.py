@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -84,18 +83,6 @@ def test_a_loss_that_is_no_number_breaks_no_chart():
 def test_refusals(tmp_path, capsys):
     assert main(["report", "--work", str(tmp_path / "none")]) == 2
     assert "no finished masks" in capsys.readouterr().err
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as starter:
-        started = starter.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 def test_a_browser_opens_sorts_filters_enlarges_and_steps(page, browser):

@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -119,6 +118,13 @@ class TestActions:
         again = opened(work)
         assert again.state(NAME) == state
         assert (labels(again.act(NAME, 2, {"kind": "undo"})) == labels(session.state(NAME))).all()
+
+    def test_a_class_that_is_gone_is_a_line(self, session, work):
+        session.act(NAME, 0, click(9, 7, session.classes[0]))
+        file = work / "corrections" / f"{NAME}.json"
+        file.write_text(file.read_text().replace(f'"{session.classes[0]}"', '"zebra"'))
+        with pytest.raises(InputError, match="'zebra' is not a class any more"):
+            session.state(NAME)
 
     def test_two_tabs_do_not_lose_each_others_work(self, session):
         session.act(NAME, 0, click(9, 7, session.classes[0]))
@@ -291,22 +297,15 @@ def test_the_command_says_where_and_ends_by_ctrl_c(work):
 
 
 @pytest.fixture
-def tab(visit):
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as starter:
-        browser = starter.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.complaints = []
-        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(visit.server.address)
-        page.locator(".row[aria-selected=true]").wait_for()
-        page.locator("#labels button").first.wait_for()
-        yield page
-        browser.close()
+def tab(visit, browser):
+    page = browser.new_page()
+    page.complaints = []
+    page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.goto(visit.server.address)
+    page.locator(".row[aria-selected=true]").wait_for()
+    page.locator("#labels button").first.wait_for()
+    return page
 
 
 def at_version(tab, number: int) -> None:

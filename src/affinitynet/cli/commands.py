@@ -194,17 +194,20 @@ def _show_export(exported: Any, values: Namespace) -> int:
 
 def _show_reviewed(reviewed: int, values: Namespace) -> int:
     print(f"{reviewed} images reviewed: {values.work / 'corrections'}")
-    if reviewed:
-        print(f"to learn from them: affinitynet run --work {values.work} --force")
-    return 0
+    return _say_how_to_learn(reviewed, values.work)
 
 
 def _show_imported(imported: Any, values: Namespace) -> int:
     for remark in imported.remarks:
         print(remark.text)
     print(f"{imported.corrected} corrected masks, {imported.same} as they were: {values.work / 'corrections'}")
-    if imported.corrected:
-        print(f"to learn from them: affinitynet run --work {values.work} --force")
+    return _say_how_to_learn(imported.corrected, values.work)
+
+
+def _say_how_to_learn(corrections: int, work: Path) -> int:
+    """Say what makes use of corrections, if there are any."""
+    if corrections:
+        print(f"to learn from them: affinitynet run --work {work} --force")
     return 0
 
 

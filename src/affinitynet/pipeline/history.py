@@ -19,8 +19,8 @@ def note_history(context: Context, metrics: Metrics) -> None:
     corrections = context.work.corrections
     corrected = sum(corrections.load(name).verdict is not None for name in corrections.names())
     table = context.work.root / "history.csv"  # no output of a stage: a run never deletes it
-    before = read_rows(table, HEADER)
-    number = 1 + max((int(row[0]) for row in before if row[0].isdigit()), default=0)
+    before = [row for row in read_rows(table, HEADER) if row[0].isdigit()]
+    number = 1 + max((int(row[0]) for row in before), default=0)
     rows: list[tuple[str, ...]] = [] if table.exists() else [HEADER]
     for split, steps in metrics.items():
         now = {step: steps[step].miou for step in (MASKS, SEGMENTER) if step in steps}

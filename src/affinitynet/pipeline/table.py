@@ -100,7 +100,6 @@ STAGES = (
         settings=("seeds", "crf"),
         images="target",
         outputs=("seeds",),
-        drawn=True,
     ),
     Stage(
         name="train-affinity",

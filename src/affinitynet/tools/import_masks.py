@@ -11,7 +11,7 @@ from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.corrections import Correction
 from affinitynet.data.images import image_size
 from affinitynet.errors import InputError, Remark, did_you_mean
-from affinitynet.records import TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
 
@@ -37,7 +37,8 @@ class Imported:
 def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: Runtime | None = None) -> Imported:
     """Take masks that were corrected in another tool as corrections: the next run learns from them.
 
-    What differs from the masks of the work folder was corrected. Images are found by their names.
+    What differs from the masks of the work folder was corrected; a class that a mask has becomes a tag of its image.
+    Images are found by their names.
 
     Args:
         masks: Folder in a form that `export` writes or a tool does: VOC, COCO, YOLO, CVAT, a folder with tags ...
@@ -62,6 +63,7 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
             f"{masks}: none of its {len(found)} images is in --work {work}, e.g. {strange[0]}; name another"
         )
     different: list[str] = []
+    classes = finished.collection.classes
 
     def take(pair: tuple[TaggedImage, TaggedImage]) -> None:
         ours, other = pair
@@ -72,7 +74,9 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
             before = finished.folder.masks.load(ours.name)
             if (before != mask).mean() <= UNSEEN:
                 return
-        finished.folder.corrections.save(ours.name, Correction("corrected"), mask)
+        seen = {value - 1 for value in np.unique(mask).tolist() if value not in (BACKGROUND, IGNORE)}
+        tags = tuple(classes[number] for number in sorted(seen | set(ours.tags))) if seen - set(ours.tags) else None
+        finished.folder.corrections.save(ours.name, Correction("corrected", tags), mask)
         different.append(ours.name)
 
     (runtime or Runtime(alone=True)).for_each_image("import-masks", take, pairs)

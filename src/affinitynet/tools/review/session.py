@@ -15,6 +15,7 @@ from PIL import Image
 
 from affinitynet.data.images import image_size, load_tagged
 from affinitynet.data.transforms import reduced, reduced_size
+from affinitynet.errors import InputError
 from affinitynet.inference.clicks import Click, ClickedMask
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.ops.decision import enlarge
@@ -189,7 +190,14 @@ class ReviewSession:
         return tuple(sorted(self.classes.index(tag) for tag in tags))
 
     def _steps(self, record: TaggedImage) -> Steps:
-        return load_steps(self._work.corrections, record.name, tuple(self.classes[tag] for tag in record.tags))
+        steps = load_steps(self._work.corrections, record.name, tuple(self.classes[tag] for tag in record.tags))
+        used = {tag for tags in (steps.tags, *(step.tags for step in steps.steps)) for tag in tags}
+        for tag in sorted(used - set(self.classes)):
+            raise InputError(
+                f"{self._work.corrections.file(record.name)}: {tag!r} is not a class any more; delete it and correct "
+                "the image again"
+            )
+        return steps
 
     def _mask(self, record: TaggedImage, steps: Steps) -> np.ndarray:
         """Return the mask uint8 [H, W] that holds."""
