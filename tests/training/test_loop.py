@@ -13,6 +13,7 @@ from torch import nn
 from affinitynet.config.presets import PRESETS
 from affinitynet.config.trainings import TrainConfig
 from affinitynet.errors import InputError
+from affinitynet.files import save_weights
 from affinitynet.models.parameter_groups import parameter_groups
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.parallel import for_each_image
@@ -75,9 +76,11 @@ def train(folder, make=sample, loss=mean_square, config=CONFIG):
     return model
 
 
-def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr("affinitynet.training.loop.CHECKPOINT_STEPS", 2)
-    whole = train(tmp_path / "whole")
+    config = replace(CONFIG, optimizer=optimizer, warm_up=3)
+    whole = train(tmp_path / "whole", config=config)
     calls = []
 
     def interrupted(model, batch, mean_count):
@@ -87,9 +90,9 @@ def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatc
         return mean_square(model, batch, mean_count)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "parts", loss=interrupted)
+        train(tmp_path / "parts", loss=interrupted, config=config)
     assert (tmp_path / "parts" / "c.safetensors").exists()
-    continued = train(tmp_path / "parts")
+    continued = train(tmp_path / "parts", config=config)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, continued.state_dict()[key]), key
     losses = [(tmp_path / part / "losses.csv").read_text() for part in ("whole", "parts")]
@@ -174,6 +177,51 @@ def test_six_steps_of_the_released_optimiser(tmp_path):
     np.testing.assert_allclose(norms[1:], golden["trajectory"][:, 3:], rtol=1e-6)
     np.testing.assert_allclose(model.weight.detach(), golden["final_weight"], atol=1e-6)
     np.testing.assert_allclose(model.bias.detach(), golden["final_bias"], atol=1e-6)
+
+
+def test_adamw_and_its_warm_up_are_those_of_the_formulas(tmp_path):
+    config = replace(CONFIG, optimizer="adamw", learning_rate=0.01, weight_decay=0.2, warm_up=2)
+    start = np.linspace(-1, 1, 6).reshape(2, 3)
+    model = Released(3, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.from_numpy(start))
+        model.bias.zero_()
+    samples = Samples(lambda index: (torch.linspace(0, 1, 3) * (index + 1),), NAMES)
+    files = TrainingFiles("adamw", tmp_path / "c.safetensors", tmp_path / "losses.csv")
+    gradients: list[np.ndarray] = []
+    steps = 6
+
+    def loss(model, batch, mean_count):
+        gradients.clear()
+        return ((model(batch[0]) - 0.3) ** 2).sum()
+
+    model.weight.register_hook(lambda gradient: gradients.append(gradient.double().numpy().copy()))
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def recording_step(self, *args, **kwargs):
+        seen.append(gradients[-1])
+        return step(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", recording_step)
+        fit(model, samples, loss, config, files, RUNTIME, seed=0)
+    weight, first, second = start, np.zeros((2, 3)), np.zeros((2, 3))
+    for number, gradient in enumerate(seen):
+        rate = 0.01 * min(1, (number + 1) / 3) * (1 - number / steps) ** 0.9
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        unbiased = first / (1 - 0.9 ** (number + 1)), second / (1 - 0.999 ** (number + 1))
+        weight = weight * (1 - rate * 0.2) - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
+    assert len(seen) == steps
+    np.testing.assert_allclose(model.weight.detach(), weight, atol=1e-6)
+
+
+def test_an_unfinished_training_of_an_earlier_version_is_refused_in_one_line(tmp_path):
+    save_weights(
+        tmp_path / "c.safetensors", {"model.old.weight": torch.ones(1), "momentum.0": torch.ones(1)}, {"rows": []}
+    )
+    with pytest.raises(InputError, match=r"earlier version.*delete it to start this training again"):
+        train(tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_and_names_its_images(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from affinitynet.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["sgd", "adamw"]
 
 
 def require(holds: bool, name: str, value: object, rule: str) -> None:
@@ -24,7 +25,7 @@ def require(holds: bool, name: str, value: object, rule: str) -> None:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained: SGD with the poly schedule and the original's four parameter groups."""
+    """How a network is trained: with the poly schedule and the original's four parameter groups."""
 
     epochs: int = 5
     """Passes over the training split."""
@@ -34,14 +35,18 @@ class TrainConfig:
     """Images per step."""
     crop_size: int = 320
     """Side of the square training crop, pixels; a multiple of 16."""
+    optimizer: Optimizer = "sgd"
+    """sgd, the paper's, or adamw (Loshchilov & Hutter, 2019), whose step does not follow the size of the gradient."""
     learning_rate: float = 0.01
     """Of pretrained weights at the first step; new layers learn at 10 times this, biases at twice."""
     momentum: float = 0.9
     """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
     weight_decay: float = 5e-4
-    """L2 penalty on weights, not on biases."""
+    """L2 penalty on weights, not on biases; of adamw the share, times the learning rate, that a step takes off them."""
     poly_power: float = 0.9
     """The learning rate falls as (1 - step / steps) to this power."""
+    warm_up: int = 0
+    """Steps at the beginning in which the learning rate rises evenly."""
     jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
     precision: TrainingPrecision = "auto"
@@ -61,6 +66,7 @@ class TrainConfig:
         require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         require(0 <= self.poly_power < math.inf, "poly_power", self.poly_power, "at least 0")
+        require(self.warm_up >= 0, "warm_up", self.warm_up, "at least 0")
         require(
             all(0 <= share <= 1 for share in self.jitter) and self.jitter[3] <= 0.5,
             "jitter",

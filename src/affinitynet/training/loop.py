@@ -46,7 +46,7 @@ def fit(
     runtime: Runtime,
     seed: int,
 ) -> None:
-    """Train ``model`` in place by SGD with lr x factor x (1 - step / steps)^power, set before each step.
+    """Train ``model`` in place with lr x factor x (1 - step / steps)^power, set before each step.
 
     An interrupted training continues at its last checkpoint and gives the same weights as one that
     was not: samples and dropout depend on the seed and the step alone. The model is left on the runtime's device in
@@ -123,7 +123,11 @@ class _Trainer:
             {**group, "lr": 0.0, "weight_decay": config.weight_decay * group["decays"]}
             for group in model.parameter_groups()  # type: ignore[operator]
         ]
-        self.optimizer = torch.optim.SGD(groups, momentum=config.momentum)
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(groups)
+            if config.optimizer == "adamw"
+            else torch.optim.SGD(groups, momentum=config.momentum)
+        )
 
     def step(self, batch: Sample, number: int, steps: ShuffledSteps) -> tuple[int, int, float, float]:
         """Do one step; return its row of the loss table.
@@ -132,7 +136,8 @@ class _Trainer:
             FloatingPointError: the loss is not a finite number.
         """
         mean, device = self.runtime.processes.mean, self.runtime.device
-        rate = self.config.learning_rate * (1 - number / steps.total) ** self.config.poly_power
+        risen = min(1.0, (number + 1) / (self.config.warm_up + 1))
+        rate = self.config.learning_rate * risen * (1 - number / steps.total) ** self.config.poly_power
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         batch = tuple(t.to(device, non_blocking=True) for t in batch)
