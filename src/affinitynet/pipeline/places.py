@@ -62,7 +62,6 @@ def learn_places(context: Context) -> tuple[LocalClassifier, tuple[ClassLearnt, 
     parts = _parts(places, records, config.classifier.hold_out, config.seed)
     training, held_out = parts[0]
     samples = _samples(context, model, records)
-    model.cpu()  # its head is small, and its features have been computed
     with context.runtime.progress.bar(LABEL, STEPS * len(parts)) as advance:
         precision = train_places(model, parts, config.seed, lambda: _contrast(model, samples), advance)
     counts = [int(found) for found in training.tags.sum(0)], [int(found) for found in held_out.tags.sum(0)]
@@ -87,7 +86,7 @@ def look_at_places(context: Context, model: LocalClassifier) -> tuple[ClassLearn
     counts = [sum(number in record.tags for record in records) for number in range(len(model.classes))]
     learnt = classes_learnt(model.classes, counts, [0] * len(counts), 0, [math.nan] * len(counts))
     samples = _samples(context, model.to(context.runtime.device), records)
-    return _with_sizes(model.cpu(), samples, learnt)
+    return _with_sizes(model, samples, learnt)
 
 
 def _fitting(context: Context, depth: int) -> list[TaggedImage]:
@@ -118,18 +117,19 @@ def _see(context: Context, model: LocalClassifier, records: Sequence[TaggedImage
     def see(number: int) -> None:
         image, precision = context.image(records[number]), context.config.cams.precision
         features = see_places(model, image, context.runtime.device, precision)
-        found[number] = F.avg_pool2d(features, COARSER, ceil_mode=True)[0].half().cpu()
+        found[number] = F.avg_pool2d(features, COARSER, ceil_mode=True)[0].half()
 
     context.runtime.for_each_image(f"{LABEL}: features", see, range(len(records)))
+    device = context.runtime.device
     tags = torch.zeros(len(records), len(model.classes))
     for number, record in enumerate(records):
         tags[number, list(record.tags)] = 1
     drawn = {
-        number: shares_of(context.work.drawn.load(record.name), len(model.classes), found[number].shape[1:])
+        number: shares_of(context.work.drawn.load(record.name), len(model.classes), found[number].shape[1:]).to(device)
         for number, record in enumerate(records)
         if record.drawn
     }
-    return Places([found[number] for number in range(len(records))], tags, drawn)
+    return Places([found[number] for number in range(len(records))], tags.to(device), drawn)
 
 
 def shares_of(drawn: np.ndarray, classes: int, places: Sequence[int]) -> Tensor:
@@ -164,7 +164,7 @@ def _samples(context: Context, model: LocalClassifier, records: Sequence[TaggedI
     def see(record: TaggedImage) -> None:
         image = context.image(record)
         features = see_places(model, image, context.runtime.device, context.config.cams.precision)
-        found[record.name] = Sample(record.tags, gradient(image), features[0].half().cpu())
+        found[record.name] = Sample(record.tags, gradient(image).to(features.device), features[0].half())
 
     context.runtime.for_each_image(f"{LABEL}: outlines", see, chosen)
     return [found[record.name] for record in chosen]

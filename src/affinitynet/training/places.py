@@ -126,7 +126,7 @@ def train_places(
     _set_head(model, int(np.flatnonzero(quality >= quality.max() - ALIKE)[0]), first)
     with torch.inference_mode():
         logits = torch.cat([model.image_logits(features[None]) for features in held_out.features])
-    return average_precision(logits.numpy(), held_out.tags.numpy() > 0)
+    return average_precision(logits.cpu().numpy(), held_out.tags.cpu().numpy() > 0)
 
 
 def _trained(
@@ -166,7 +166,7 @@ def _set_head(model: LocalClassifier, row: int, trained: _Trained) -> None:
 
 def _statistics(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return mean and deviation float32 [D] of the places."""
-    total = square = torch.zeros(len(features[0]), dtype=torch.float64)
+    total = square = torch.zeros(len(features[0]), dtype=torch.float64, device=features[0].device)
     count = 0
     for image in features:
         places = image.flatten(1)[:, ::EVERY].double()
@@ -184,8 +184,10 @@ def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[
     starts = min(STARTS, max(2, OUTPUTS // len(model.classes)))
     shape, depth = (len(SHARPNESS), starts, len(model.classes)), len(model.mean)
     generator = torch.Generator().manual_seed(mixed_seed(seed))
+    device = places.tags.device
     first = (2 * torch.rand(*shape, depth, generator=generator) - 1) * FIRST_WEIGHTS / depth**0.5
-    weight, bias = first.requires_grad_(), torch.full(shape, FIRST_BIAS, requires_grad=True)
+    weight = first.to(device).requires_grad_()
+    bias = torch.full(shape, FIRST_BIAS, device=device, requires_grad=True)
     optimizer = torch.optim.AdamW([weight, bias], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     order: list[int] = []
     for step in range(STEPS):
@@ -197,7 +199,7 @@ def _train(model: LocalClassifier, places: Places, seed: int, advance: Callable[
         loss = torch.zeros(())
         for alike in _alike(places, chosen):
             features = model.standardised(torch.stack([places.features[number] for number in alike]))
-            kept = torch.rand(len(alike), depth, 1, 1, generator=generator) >= DROPPED
+            kept = (torch.rand(len(alike), depth, 1, 1, generator=generator) >= DROPPED).to(device)
             logits = _image_logits(features * kept / (1 - DROPPED), weight, bias)
             loss = loss + _cross_entropy(logits, places.tags[alike]).sum()
         loss = loss / (len(chosen) * shape[-1])
@@ -242,7 +244,7 @@ def _alike(places: Places, chosen: Sequence[int]) -> list[list[int]]:
 
 def _image_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return logits [B, sharpness, start, C] of images whose standardised features are [B, D, h, w]."""
-    return pooled(_place_logits(features, weight, bias), torch.tensor(SHARPNESS)[:, None, None, None])
+    return pooled(_place_logits(features, weight, bias), weight.new_tensor(SHARPNESS)[:, None, None, None])
 
 
 def _place_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -258,7 +260,7 @@ def _cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
 @torch.no_grad()
 def _losses(model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places) -> Tensor:
     """Return the mean loss of each start [sharpness, start, C]."""
-    total = torch.zeros(weight.shape[:3])
+    total = weight.new_zeros(weight.shape[:3])
     for features, tags in zip(places.features, places.tags, strict=True):
         logits = _image_logits(model.standardised(features[None]), weight, bias)
         total += _cross_entropy(logits, tags[None])[0]
