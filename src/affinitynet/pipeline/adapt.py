@@ -14,8 +14,8 @@ USUAL = 216.0
 FINEST = 0.04
 """Least factor of the CRF's widths: 3 pixels of appearance kernel."""
 
-WALKED = 80.0
-"""Diameter in pixels from which the random walk is tried: ten places of its grid. Smaller ones it washes away."""
+WALKED = 56.0
+"""Diameter in pixels from which the random walk is tried: seven places of its grid. Smaller ones it washes away."""
 
 SHOWN = 60.0
 """Diameter in pixels at which the segmentation network is to see the objects."""
