@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import affinity, boundaries, cam, common, crf, segmenter, walk
+from affinitynet.inference.clicks import Click
+from benchmarks import affinity, boundaries, cam, clicks, common, crf, segmenter, walk
+from benchmarks import all as everything
 from tests.support.places import ROOT
 from tests.support.processes import server
 
@@ -28,7 +31,7 @@ def printed(monkeypatch, capsys):
 def test_each_is_run_here():
     assert {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")} == {
         module.__name__.removeprefix("benchmarks.")
-        for module in (affinity, boundaries, cam, common, crf, segmenter, walk)
+        for module in (affinity, everything, boundaries, cam, clicks, common, crf, segmenter, walk)
     }
 
 
@@ -38,6 +41,14 @@ def test_losses_of_pairs(printed, benchmark):
     (difference,) = re.findall(r"gradients differ by ([\d.e+-]+)", re.sub(r"\s+", " ", out))
     assert float(difference) < 1e-4
     assert "peak memory of one step" in out
+
+
+@pytest.mark.parametrize("name", ["lite", "irn"])
+def test_all(printed, name):
+    out = printed(everything, "--toy", "--presets", name, "--device", "cpu")
+    for what in ("classifier: step", "segmenter: step", "maps", "CRF", "walk", "predict"):
+        (seconds,) = re.findall(rf"{name} +│ +{what} +│ +([\d.]+)", out)
+        assert float(seconds) > 0
 
 
 def test_cam(printed):
@@ -64,3 +75,35 @@ def test_segmenter(printed, finished):
     assert "same network on the 4 drawn masks of train, 1 epochs" in out
     (ratio,) = re.findall(r"ratio of tags to drawn masks +│ +([\d.]+)", out)
     assert 0 < float(ratio) < 1000
+
+
+def test_clicks(printed, finished):
+    out = printed(clicks, "--work", finished, "--split", "train", "--objects", 2)
+    assert "ours, after the tags" in out
+    assert "GrabCut, from nothing" in out
+    assert ("random walker" in out) == (clicks.PEER)
+
+
+def test_the_simulated_user_clicks_into_the_middle_of_the_largest_wrong_region():
+    truth = np.zeros((60, 80), bool)
+    truth[10:31, 10:41] = True
+    wanted = clicks.Wanted(np.zeros((60, 80, 3), np.uint8), 2, 3 * truth.astype(np.uint8), truth)
+    first = wanted.next_click(np.zeros_like(truth))
+    assert first.label == 2
+    assert first.y == 20
+    assert 20 <= first.x <= 30
+    too_much = truth.copy()
+    too_much[40:51, 50:61] = True
+    assert wanted.next_click(too_much) == Click(55, 45, None)
+
+
+def test_clicks_are_counted_until_the_mask_is_as_good_as_wanted():
+    truth = np.zeros((10, 10), bool)
+    truth[:, 5:] = True
+    wanted = clicks.Wanted(np.zeros((10, 10, 3), np.uint8), 0, truth.astype(np.uint8), truth)
+    almost = truth.copy()
+    almost[:6, 5] = False  # IoU 0.88
+    answers = [np.zeros_like(truth), almost, truth]
+    assert clicks.clicks_needed(wanted, lambda said: answers[len(said) - 1], np.zeros_like(truth)) == [2, 3]
+    assert clicks.clicks_needed(wanted, lambda said: ~truth, truth) == [0, 0]
+    assert clicks.clicks_needed(wanted, lambda said: ~truth, ~truth) == [clicks.MOST, clicks.MOST]

@@ -156,20 +156,25 @@ class MaskPredictor:
         return Prediction(mask, np.array(classes, np.int64), scores.cpu().numpy(), instances)
 
     @torch.inference_mode()
-    def clicked(self, image: np.ndarray, classes: Sequence[int]) -> ClickedMask:
+    def clicked(self, image: np.ndarray, classes: Sequence[int], scores: Tensor | None = None) -> ClickedMask:
         """Return what the networks see in an image, for masks that follow clicks.
 
         Args:
             image: uint8 [H, W, 3], at the size it is labelled at.
             classes: 0-based class numbers of what is in it, ascending.
+            scores: float32 [K + 1, H, W] in [0, 1], background first, instead of those that the networks find.
         """
-        if self.segmenter is not None and self.segmenter.model.finds(classes):
-            scores = self.segmenter.tagged_scores(image, classes)
-        else:
-            scores = self._scores(image, self.cams(image, classes))
+        if scores is None:
+            scores = self._found(image, classes)
         network = self.affinity_net
         seen = None if network is None else see_pairs(network, self._input(image, network), self.config)
         return ClickedMask(image, scores, classes, seen, seed_crf(self.config))
+
+    def _found(self, image: np.ndarray, classes: Sequence[int]) -> Tensor:
+        """Return the scores [K + 1, H, W] that clicks start from."""
+        if self.segmenter is not None and self.segmenter.model.finds(classes):
+            return self.segmenter.tagged_scores(image, classes)
+        return self._scores(image, self.cams(image, classes))
 
     def _instances(self, image: np.ndarray, classes: Sequence[int], mask: np.ndarray) -> Instances | None:
         """Return the objects of a mask, if there is a network that tells them apart."""
