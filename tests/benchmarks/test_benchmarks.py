@@ -1,16 +1,18 @@
 """Every benchmark runs, at a size that measures nothing."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from affinitynet.inference.clicks import Click
-from benchmarks import affinity, boundaries, cam, clicks, common, crf, segmenter, walk
+from benchmarks import affinity, boundaries, cam, clicks, common, crf, review, segmenter, walk
 from benchmarks import all as everything
 from tests.support.places import ROOT
 from tests.support.processes import server
+from tests.support.worlds import copied
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def printed(monkeypatch, capsys):
 def test_each_is_run_here():
     assert {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")} == {
         module.__name__.removeprefix("benchmarks.")
-        for module in (affinity, everything, boundaries, cam, clicks, common, crf, segmenter, walk)
+        for module in (affinity, everything, boundaries, cam, clicks, common, crf, review, segmenter, walk)
     }
 
 
@@ -107,3 +109,14 @@ def test_clicks_are_counted_until_the_mask_is_as_good_as_wanted():
     assert clicks.clicks_needed(wanted, lambda said: answers[len(said) - 1], np.zeros_like(truth)) == [2, 3]
     assert clicks.clicks_needed(wanted, lambda said: ~truth, truth) == [0, 0]
     assert clicks.clicks_needed(wanted, lambda said: ~truth, ~truth) == [clicks.MOST, clicks.MOST]
+
+
+def test_review(printed, finished, tmp_path):
+    pytest.importorskip("playwright.sync_api")
+    if shutil.which("chromium") is None and shutil.which("google-chrome") is None:
+        pytest.skip("no Chromium here")
+    work = copied(finished, tmp_path / "work")
+    out = printed(review, "--work", work, "--images", 2, "--clicks", 1)
+    images, clicks = re.findall(r"│ +(\d+) +│ +(\d+) +│ +\d+ +│ +[\d.]+ +│ +[\d.]+ +│", out)[0]
+    assert int(images) == 2
+    assert len(list((work / "corrections").rglob("*.json"))) >= int(clicks) > 0
