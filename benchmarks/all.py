@@ -47,7 +47,7 @@ from benchmarks.common import photograph, show, table
 CLASSES = [f"class {number}" for number in range(20)]
 TAGS = [7, 14]
 SIZE, TOY = (375, 500), (48, 64)
-WARM_UP, STEPS = 3, 8
+WARM_UP, STEPS = 2, 6
 
 
 class Drawn:

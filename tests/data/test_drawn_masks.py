@@ -74,6 +74,17 @@ def test_fewer_masks_are_some_of_those_that_more_are(root):
     assert taught(root, PipelineConfig(drawn=DrawnConfig(most=0)))[0] == ""
 
 
+def test_fewer_masks_show_each_class_and_no_image_without_a_tag(tmp_path):
+    shown = {"c": "rust", "e": "miner", "f": "miner"}
+    tags = "".join(f"{letter}.png,{shown.get(letter, '')},train\n" for letter in "abcdef")
+    root = plain_folder(tmp_path / "data", "file,tags,split\n" + tags, 6)
+    painted(root, "drawn", "abcdef")
+    few, more, most = (taught(root, PipelineConfig(drawn=DrawnConfig(most=most)))[0] for most in (2, 3, 4))
+    assert few in ("ce", "cf")
+    assert more == "cef"
+    assert set(more) < set(most)
+
+
 def test_a_mask_of_an_image_that_is_not_trained_on_does_not_teach(root):
     painted(root, "drawn", "ag")
     painted(root, "masks", "gh")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def teaching(collection: Collection, split: str, config: PipelineConfig) -> Coll
         )
         taught = {name: record for name, record in known.items() if name not in held_out} | taught
     if most is not None and most < len(taught):
-        taught = {name: taught[name] for name in _some(taught, most, seed)}
+        taught = {name: taught[name] for name in _each_class_in_turn(taught, seed)[:most]}
     if not drawn and not taught:
         return collection
 
@@ -64,3 +65,14 @@ def _some(names: Iterable[str], count: int, seed: int) -> list[str]:
     """Draw names; of two counts, the larger draws those of the smaller and more."""
     ordered = sorted(names)
     return [ordered[number] for number in np.random.default_rng(seed).permutation(len(ordered))[:count]]
+
+
+def _each_class_in_turn(records: Mapping[str, TaggedImage], seed: int) -> list[str]:
+    """Order names at random, but each class in turn, and last those without a tag, whose masks say nothing new."""
+    kinds: dict[int, list[str]] = {}
+    for name in _some(records, len(records), seed):
+        for tag in records[name].tags:
+            kinds.setdefault(tag, []).append(name)
+    turns = zip_longest(*(kinds[tag] for tag in sorted(kinds)))
+    tagged = dict.fromkeys(name for turn in turns for name in turn if name is not None)
+    return [*tagged, *(name for name in _some(records, len(records), seed) if name not in tagged)]
