@@ -2,17 +2,19 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from affinitynet.config.trainings import IRNetConfig
 from affinitynet.inference.clicks import Click
-from benchmarks import affinity, boundaries, cam, clicks, common, crf, review, segmenter, walk
+from benchmarks import affinity, boundaries, cam, clicks, common, crf, instances, review, segmenter, walk
 from benchmarks import all as everything
 from tests.support.places import ROOT
 from tests.support.processes import server
-from tests.support.worlds import copied
+from tests.support.worlds import QUICK, copied
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def printed(monkeypatch, capsys):
 def test_each_is_run_here():
     assert {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")} == {
         module.__name__.removeprefix("benchmarks.")
-        for module in (affinity, everything, boundaries, cam, clicks, common, crf, review, segmenter, walk)
+        for module in (affinity, everything, boundaries, cam, clicks, common, crf, instances, review, segmenter, walk)
     }
 
 
@@ -51,6 +53,13 @@ def test_all(printed, name):
     for what in ("classifier: step", "segmenter: step", "maps", "CRF", "walk", "predict"):
         (seconds,) = re.findall(rf"{name} +│ +{what} +│ +([\d.]+)", out)
         assert float(seconds) > 0
+
+
+def test_instances(printed, monkeypatch):
+    irnet = IRNetConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32")
+    monkeypatch.setattr(instances, "DEMO", replace(QUICK, irnet=irnet))
+    out = printed(instances, "--train", 4, "--val", 1)
+    assert len(re.findall(r"(?:apart|touching), (?:IRNet|connected pieces) +│ +[\d.]+ │ +[\d.]+", out)) == 4
 
 
 def test_cam(printed):

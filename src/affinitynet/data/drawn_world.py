@@ -7,8 +7,9 @@ only the affinities can spread them over the bodies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -30,6 +31,9 @@ BODY_COLOURS = (
 )
 GROUND_COLOURS = ((196, 208, 170), (176, 196, 210), (214, 202, 182), (160, 178, 150), (204, 190, 206))
 EMPTY_SHARE = 0.15  # pictures without a creature
+
+Marked: TypeAlias = Sequence[tuple[Image.Image, int]]
+"""Images, and the value that what is drawn has in them."""
 
 
 def draw_world(root: Path, train: int = 160, val: int = 40, seed: int = 0) -> None:
@@ -76,18 +80,67 @@ def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         (True, True)
     """
     size = SIZES[rng.integers(len(SIZES))]
-    large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-    picture, mask = _ground(rng, large), Image.new("L", large)
-    for _ in range(rng.integers(2, 5)):
-        _stone(rng, picture)
+    picture, mask = _scene(rng, size), Image.new("L", _large(size))
     count = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, 3))
     for place in rng.permutation(2)[:count]:
-        _creature(rng, picture, mask, int(rng.integers(len(CLASSES))), place)
+        kind = int(rng.integers(len(CLASSES)))
+        _creature(rng, picture, [(mask, kind + 1)], kind, place)
+    return _photographed(rng, picture, size), _reduced(mask)
+
+
+def draw_pair(rng: np.random.Generator, touching: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw one picture of two creatures of one kind, to see whether they are told apart.
+
+    Args:
+        touching: whether they do; the second hides a part of the first then.
+
+    Returns:
+        Image uint8 [H, W, 3], its mask uint8 [H, W] (0 background, class + 1), and which of the two each pixel is,
+        uint8 [H, W] (0 none, 1, 2).
+
+    Example:
+        >>> _, mask, objects = draw_pair(np.random.default_rng(0), touching=False)
+        >>> len(np.unique(mask)), np.unique(objects).tolist()
+        (2, [0, 1, 2])
+    """
+    while True:
+        size, kind = SIZES[rng.integers(len(SIZES))], int(rng.integers(len(CLASSES)))
+        picture, mask, objects = _scene(rng, size), Image.new("L", _large(size)), Image.new("L", _large(size))
+        for number, place in enumerate((0.22, 0.78) if touching else (0.0, 1.0)):
+            _creature(rng, picture, [(mask, kind + 1), (objects, number + 1)], kind, place)
+        found = _reduced(objects)
+        if touching == _touch(found):
+            return _photographed(rng, picture, size), _reduced(mask), found
+
+
+def _touch(objects: np.ndarray) -> bool:
+    """Return whether the two objects have pixels side by side."""
+    pairs = ((objects[1:], objects[:-1]), (objects[:, 1:], objects[:, :-1]))
+    return any(bool(((one * other) == 2).any()) for one, other in pairs)
+
+
+def _large(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
+
+
+def _scene(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """A ground with stones, before it is reduced."""
+    picture = _ground(rng, _large(size))
+    for _ in range(rng.integers(2, 5)):
+        _stone(rng, picture)
+    return picture
+
+
+def _photographed(rng: np.random.Generator, picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Reduce a picture, with light from one side and the noise of a camera."""
     image = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32)
     light = 1 + 0.12 * np.linspace(-1, 1, size[0])[None, :, None] * rng.choice((-1, 1))
     noisy = image * light + rng.normal(0, 4, image.shape)
-    labels = np.asarray(mask)[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
-    return noisy.clip(0, 255).astype(np.uint8), labels.copy()
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def _reduced(labels: Image.Image) -> np.ndarray:
+    return np.asarray(labels)[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING].copy()
 
 
 def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
@@ -107,8 +160,8 @@ def _stone(rng: np.random.Generator, picture: Image.Image) -> None:
     ImageDraw.Draw(picture).ellipse(box, fill=(gray, gray - 6, gray - 14))
 
 
-def _creature(rng: np.random.Generator, picture: Image.Image, mask: Image.Image, kind: int, place: int) -> None:
-    """Draw a creature of a kind into one half of the picture and into the mask."""
+def _creature(rng: np.random.Generator, picture: Image.Image, marked: Marked, kind: int, place: float) -> None:
+    """Draw a creature of a kind into one half of the picture, 0 or 1 or between them, and mark where it is."""
     wide = picture.width > picture.height
     half = (picture.width // 2, picture.height) if wide else (picture.width, picture.height // 2)
     centre = np.array([(place + 0.5) * half[0], half[1] / 2] if wide else [half[0] / 2, (place + 0.5) * half[1]])
@@ -125,8 +178,9 @@ def _creature(rng: np.random.Generator, picture: Image.Image, mask: Image.Image,
     picture.paste(Image.new("RGB", picture.size, colour), mask=body)
     box = (*np.floor(head_centre - radius).astype(int), *np.ceil(head_centre + radius).astype(int))
     picture.paste(_pattern(kind, box), box, mask=head.crop(box))
-    for part in (body, head):
-        mask.paste(kind + 1, mask=part)
+    for image, value in marked:
+        for part in (body, head):
+            image.paste(value, mask=part)
 
 
 def _body(rng: np.random.Generator, draw: ImageDraw.ImageDraw, centre: np.ndarray, reach: float, angle: float) -> None:
