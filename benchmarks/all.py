@@ -81,7 +81,7 @@ def seconds_a_step(model: nn.Module, config: TrainConfig, labels: Tensor, loss: 
 
 def short(config: TrainConfig, toy: bool) -> TrainConfig:
     """Return a training of some steps."""
-    steps: dict[str, Any] = {"epochs": WARM_UP + STEPS + 1, "min_steps": 0, "jitter": (0.0,) * 4}
+    steps: dict[str, Any] = {"epochs": WARM_UP + STEPS + 1, "min_steps": 0, "learning_rate": 1e-9}
     if toy:
         steps |= {"batch_size": 2, "crop_size": 64}
     return replace(config, **steps)

@@ -15,6 +15,7 @@ from affinitynet.config.settings import PipelineConfig, PredictConfig
 from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.errors import InputError
+from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
@@ -25,15 +26,20 @@ from affinitynet.records import TaggedImage
 from tests.support.worlds import QUICK, snapshot
 
 
+@pytest.mark.parametrize("finds_tags", [False, True])
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "LargeFOV"])
-def test_every_architecture_labels_every_pixel_and_trains(architecture):
-    model = Segmenter(architecture, "lite", ["a", "b"])
+def test_every_architecture_labels_every_pixel_and_trains(architecture, finds_tags):
+    model = Segmenter(architecture, "lite", ["a", "b"], finds_tags=finds_tags)
     x = torch.rand(1, 3, 72, 100)
     with torch.inference_mode():
         assert model.eval()(x).shape == (1, 3, 72, 100)
     model.train()
     assert not any(m.training for m in model.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    F.cross_entropy(model(x), torch.zeros(1, 72, 100, dtype=torch.int64)).backward()
+    found = model(x)
+    pixels = found.pixels if finds_tags else found
+    loss = F.cross_entropy(pixels, torch.zeros(1, 72, 100, dtype=torch.int64))
+    (loss + found.tags.sum() if finds_tags else loss).backward()
+    assert model.tag_head is None or model.tag_head.weight.grad is not None
     groups = model.parameter_groups()
     parameters = [id(p) for group in groups for p in group["params"]]
     assert sorted(parameters) == sorted(id(p) for p in model.parameters() if p.requires_grad)
@@ -104,10 +110,13 @@ def test_samples_keep_image_and_mask_together(tmp_path):
     work = WorkFolder(tmp_path / "work")
     save_mask(work.masks.path("a"), labels)
     config = SegmenterConfig(crop_size=64, min_scale=0.5, max_scale=1.5)
-    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work.masks, config, (0, 0, 0), (1, 1, 1))
+    samples = SegmenterSamples(
+        (TaggedImage("a", tmp_path / "a.png", (1,)),), 3, work.masks, config, (0, 0, 0), (1, 1, 1)
+    )
     for seed in range(10):
         torch.manual_seed(seed)
-        pixels, mask = samples(0)
+        pixels, mask, tags = samples(0)
+        assert tags.tolist() == [0, 1, 0]
         assert pixels.shape == (3, 64, 64)
         assert mask.shape == (64, 64)
         outside = mask == 255
@@ -127,7 +136,9 @@ def test_crops_are_laid_around_every_class(tmp_path):
     work = WorkFolder(tmp_path / "work")
     save_mask(work.masks.path("a"), mask)
     config = SegmenterConfig(crop_size=64, long_side=600, min_scale=1.0, max_scale=1.0, labelled_crops=1.0)
-    samples = SegmenterSamples((TaggedImage("a", tmp_path / "a.png"),), work.masks, config, (0, 0, 0), (1, 1, 1))
+    samples = SegmenterSamples(
+        (TaggedImage("a", tmp_path / "a.png", (1,)),), 3, work.masks, config, (0, 0, 0), (1, 1, 1)
+    )
     places = []
     for seed in range(60):
         torch.manual_seed(seed)
@@ -152,6 +163,31 @@ def test_images_are_labelled_at_the_size_they_were_learnt_at():
     doubled = SegmentationPredictor(model, PredictConfig(precision="float32", scales=(2.0,))).scores(image)
     torch.testing.assert_close(twice, doubled)
     assert not torch.allclose(twice, scores)
+
+
+@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "LargeFOV"])
+def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(architecture, tmp_path):
+    torch.manual_seed(0)
+    model = Segmenter(architecture, "lite", ["a", "b"], finds_tags=True)
+    save_weights(tmp_path / "s.safetensors", model.state_dict(), model.settings)
+    model = Segmenter.load(tmp_path / "s.safetensors")
+    assert model.tag_head is not None
+    with torch.no_grad():
+        model.tag_head.weight.zero_()
+        model.tag_head.bias.copy_(torch.tensor([0.0, -3.0]))
+    image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
+    predictor = SegmentationPredictor(model, PredictConfig(precision="float32"))
+    told, own = predictor.scores(image, told=True), predictor.scores(image)
+    x = normalise(to_tensor(image), model.mean, model.std)[None]
+    with torch.inference_mode():
+        views = [model(view).double() for view in (x, x.flip(-1))]
+    shown = torch.tensor([1.0, 0.5, 1 / (1 + np.exp(3.0))], dtype=torch.float64)[:, None, None]
+    plain = [(view[0].exp() / shown) / (view[0].exp() / shown).sum(0) for view in views]
+    torch.testing.assert_close(told.double(), (plain[0] + plain[1].flip(-1)) / 2, atol=1e-5, rtol=1e-4)
+    weighed = [view * shown / (view * shown).sum(0) for view in plain]
+    torch.testing.assert_close(own.double(), (weighed[0] + weighed[1].flip(-1)) / 2, atol=1e-5, rtol=1e-4)
+    tagged = predictor.tagged_scores(image, [1])
+    torch.testing.assert_close(tagged[1], told[2] / (told[0] + told[2]))
 
 
 def test_masks_enlarge_as_interpolation_does():

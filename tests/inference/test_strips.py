@@ -32,10 +32,11 @@ class Largest(TorchDispatchMode):
         return made
 
 
+@pytest.mark.parametrize("finds_tags", [False, True])
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "LargeFOV"])
-def test_rows_of_every_architecture_are_those_of_the_whole(architecture, monkeypatch):
+def test_rows_of_every_architecture_are_those_of_the_whole(architecture, finds_tags, monkeypatch):
     torch.manual_seed(0)
-    model = Segmenter(architecture, "lite", CLASSES).eval()
+    model = Segmenter(architecture, "lite", CLASSES, finds_tags=finds_tags).eval()
     predictor = SegmentationPredictor(model, PredictConfig(precision="float32", scales=(1.0, 0.6)))
     image = noise(140, 100)
     whole = predictor.scores(image)
@@ -60,7 +61,7 @@ def test_memory_does_not_grow_with_the_classes(architecture, monkeypatch):
     monkeypatch.setattr("affinitynet.ops.decision.BAND_NUMBERS", 2**14)
     largest = []
     for count in (2, 120):
-        model = Segmenter(architecture, "lite", [str(i) for i in range(count)]).eval()
+        model = Segmenter(architecture, "lite", [str(i) for i in range(count)], finds_tags=True).eval()
         predictor = SegmentationPredictor(model, PredictConfig(longest_side=160))
         with Largest() as seen:
             predictor.predict(noise(240, 320))

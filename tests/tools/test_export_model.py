@@ -29,7 +29,7 @@ CLASSES = ["cat", "dog", "cow"]
 
 def network(architecture: str = "DeepLabV3Plus", encoder: str = "lite") -> Segmenter:
     torch.manual_seed(0)
-    return Segmenter(architecture, encoder, CLASSES).eval()
+    return Segmenter(architecture, encoder, CLASSES, finds_tags=architecture == "DeepLabV3Plus").eval()
 
 
 def saved(model: Segmenter, folder: Path) -> Path:

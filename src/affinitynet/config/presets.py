@@ -18,7 +18,17 @@ from affinitynet.config.settings import (
 from affinitynet.config.trainings import AffinityConfig, ClassifierConfig, IRNetConfig, SegmenterConfig
 from affinitynet.errors import InputError
 
-PLAIN_SEGMENTER = SegmenterConfig(min_steps=240, rounds=1, labelled_crops=0.0, dice=0.0)
+PLAIN_SEGMENTER = SegmenterConfig(
+    min_steps=240,
+    optimizer="sgd",
+    learning_rate=0.001,
+    weight_decay=5e-4,
+    warm_up=0,
+    rounds=1,
+    labelled_crops=0.0,
+    dice=0.0,
+    tag_loss=0.0,
+)
 """One training by the cross-entropy alone, as after the papers' masks."""
 
 

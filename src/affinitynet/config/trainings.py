@@ -176,8 +176,11 @@ class SegmenterConfig(TrainConfig):
     min_steps: int = 480
     """Least number of steps, divided among the rounds."""
     batch_size: int = 8
-    learning_rate: float = 0.001
-    """Of the encoder; the decoder learns at ten times that. At 0.01 the whole network diverges."""
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 1e-4
+    """Of the encoder; the decoder learns at ten times that. With sgd: 0.001; at 0.01 the whole network diverges."""
+    weight_decay: float = 0.01
+    warm_up: int = 20
     rounds: int | None = None
     """Trainings in a row: each but the first learns from what the one before finds where the tags are known. null: 2,
     but 1 where the objects are small."""
@@ -192,6 +195,9 @@ class SegmenterConfig(TrainConfig):
     """Share of the crops that are laid around a pixel of a class, of each class of the image alike."""
     dice: float = 1.0
     """Weight of the Dice loss beside the cross-entropy; 0: the cross-entropy alone, the paper's."""
+    tag_loss: float = 1.0
+    """Weight of the loss of a tag head, which finds the classes of the whole image; its pixels count them in. 0: there
+    is no such head, as in the paper."""
 
     @property
     def learnt_at(self) -> float:
@@ -204,5 +210,6 @@ class SegmenterConfig(TrainConfig):
         require(self.rounds is None or self.rounds >= 1, "rounds", self.rounds, "at least 1")
         require(self.long_side is None or self.long_side >= 64, "long_side", self.long_side, "at least 64")
         require(0 <= self.dice < math.inf, "dice", self.dice, "at least 0")
+        require(0 <= self.tag_loss < math.inf, "tag_loss", self.tag_loss, "at least 0")
         require(0 <= self.labelled_crops <= 1, "labelled_crops", self.labelled_crops, "in 0..1")
         require(0 < self.min_scale <= self.max_scale, "min_scale, max_scale", scales, "above 0 and in this order")

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from affinitynet.models.segmenter import Segmenter
+from affinitynet.models.segmenter import Coarse, Segmenter
 from affinitynet.ops.rows import enlarge_rows, lines_between
 
 STRIP_NUMBERS = 2**22
@@ -31,7 +31,7 @@ class View:
     """
 
     model: Segmenter
-    coarse: Tensor
+    coarse: Coarse
     size: tuple[int, int]
 
     def probabilities(self, start: int, stop: int, size: tuple[int, int]) -> Tensor:
@@ -46,14 +46,14 @@ class View:
 
     def _rows(self, start: int, stop: int) -> Tensor:
         """Return rows of the sum at the view's own size."""
-        plain, mirrored = (self._logits(self.coarse[i : i + 1], start, stop).softmax(1)[0] for i in (0, 1))
+        plain, mirrored = (self._logits(self.coarse.image(number), start, stop).softmax(1)[0] for number in (0, 1))
         return plain.add_(mirrored.flip(-1))
 
-    def _logits(self, coarse: Tensor, start: int, stop: int) -> Tensor:
+    def _logits(self, coarse: Coarse, start: int, stop: int) -> Tensor:
         if (start, stop) == (0, self.size[0]):
             return self.model.logits(coarse, self.size)
         height, width = self.model.padded(self.size)
-        lines = lines_between(coarse.shape[2], height, self.model.aligned).between(start, stop)
+        lines = lines_between(coarse.features.shape[2], height, self.model.aligned).between(start, stop)
         first, last = int(lines.low[0]), int(lines.high[-1]) + 1
         logits = self.model.coarse_logits(coarse, first, last)
         rows = enlarge_rows(logits.float(), first, lines, width, self.model.aligned)
@@ -72,7 +72,7 @@ def strips(views: Sequence[View], size: tuple[int, int]) -> Iterator[Tensor]:
     step = max(1, STRIP_NUMBERS // (labels * width))
     for start in range(0, height, step):
         stop = min(start + step, height)
-        total = torch.zeros(labels, stop - start, width, device=views[0].coarse.device)
+        total = torch.zeros(labels, stop - start, width, device=views[0].coarse.features.device)
         for view in views:
             total += view.probabilities(start, stop, size)
         yield total.div_(2 * len(views))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import segmentation_models_pytorch as smp
 import torch
@@ -43,12 +43,40 @@ LONG_SIDE = "long_side"
 NOT_FOUND = "not_found"
 """Name of the setting that lists the classes that it finds in few of the training images tagged with them."""
 
-BUILT_FROM = ("architecture", "encoder", "classes", "taps")
+BUILT_FROM = ("architecture", "encoder", "classes", "taps", "finds_tags")
 """Settings that a network is built from; others say how it came about."""
+
+
+class Learning(NamedTuple):
+    """What a network with a tag head gives in training: logits of pixels [B, C + 1, H, W] and of tags [B, C]."""
+
+    pixels: Tensor
+    tags: Tensor
+
+
+class Coarse(NamedTuple):
+    """What a network has to see whole images for.
+
+    Args:
+        features: [B, D, h, w], from which follow the logits of the pixels.
+        tags: log probabilities float32 [B, C] that the images show the classes; ``None``: nothing is said.
+    """
+
+    features: Tensor
+    tags: Tensor | None = None
+
+    def image(self, number: int) -> Coarse:
+        """Return what belongs to one image."""
+        tags = None if self.tags is None else self.tags[number : number + 1]
+        return Coarse(self.features[number : number + 1], tags)
 
 
 class Segmenter(nn.Module):
     """A network that labels every pixel.
+
+    With a tag head it also finds what the whole image shows, as the context encoding of Zhang et al. (CVPR 2018)
+    learns to, and the probabilities of its pixels count that in: those of class c are proportional to exp(logit of the
+    pixel) x probability of the tag. A pixel alone hardly tells the hind leg of a dog from that of a sheep.
 
     Args:
         architecture: a key of ``ARCHITECTURES``, or "LargeFOV", the paper's: a classifier of the
@@ -57,34 +85,44 @@ class Segmenter(nn.Module):
             segmentation-models-pytorch, with random weights.
         classes: the C class names; background is label 0.
         taps: of a timm backbone, as for :func:`build_backbone`.
+        finds_tags: whether it has a tag head.
 
     Raises:
         InputError: an unknown architecture or encoder.
 
     Example:
-        >>> model = Segmenter("LargeFOV", "lite", ["cat", "dog"]).eval()
+        >>> model = Segmenter("LargeFOV", "lite", ["cat", "dog"], finds_tags=True).eval()
         >>> tuple(model(torch.zeros(1, 3, 40, 56)).shape)
         (1, 3, 40, 56)
     """
 
     def __init__(
-        self, architecture: str, encoder: str, classes: Sequence[str], taps: Sequence[int] | None = None
+        self,
+        architecture: str,
+        encoder: str,
+        classes: Sequence[str],
+        taps: Sequence[int] | None = None,
+        finds_tags: bool = False,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {"architecture": architecture, "encoder": encoder, "classes": list(classes)}
         if taps is not None:
             self.settings["taps"] = list(taps)
+        if finds_tags:
+            self.settings["finds_tags"] = True
         self.classes = tuple(classes)
         labels = len(self.classes) + 1
         if architecture == LARGEFOV:
             backbone = build_backbone(encoder, taps)
             self.network: nn.Module = LargeFOV(backbone, labels)
-            self.mean, self.std = backbone.mean, backbone.std
+            self.mean, self.std, channels = backbone.mean, backbone.std, backbone.channels[-1]
             self.multiple, self.smallest, self.aligned = 1, 1, False
         else:
             self.network = _smp_network(architecture, encoder, labels)
-            self.mean, self.std = Lite.mean, Lite.std
+            encoder_of_smp: Any = self.encoder
+            self.mean, self.std, channels = Lite.mean, Lite.std, encoder_of_smp.out_channels[-1]
             self.multiple, self.smallest, self.aligned = 32, 128, True
+        self.tag_head = nn.Linear(channels, len(self.classes)) if finds_tags else None
 
     @property
     def long_side(self) -> int | None:
@@ -107,48 +145,69 @@ class Segmenter(nn.Module):
         """The part that starts from pretrained weights."""
         return self.network.get_submodule("encoder")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first."""
-        if self.training and len(x) == 1:
-            return self(torch.cat([x, x]))[:1]  # BatchNorm cannot estimate statistics from one pooled value
+    def forward(self, x: Tensor) -> Tensor | Learning:
+        """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first.
+
+        In training, one with a tag head returns the logits of pixels and tags apart.
+        """
+        if self.training and len(x) == 1:  # BatchNorm cannot estimate statistics from one pooled value
+            found = self(torch.cat([x, x]))
+            return Learning(*(part[:1] for part in found)) if isinstance(found, Learning) else found[:1]
+        if self.training and self.tag_head is not None:
+            features, pooled = self._seen(self._fitting(x))
+            return Learning(self.logits(Coarse(features), x.shape[2:]), self.tag_head(pooled))
         return self.logits(self.coarse(x), x.shape[2:])
 
-    def coarse(self, x: Tensor) -> Tensor:
-        """Return what needs to see the whole image: features of normalised images, from which follow the logits.
+    def coarse(self, x: Tensor, told: bool = False) -> Coarse:
+        """Return what needs to see whole images, normalised [B, 3, H, W].
 
-        They do not grow with the classes, or hardly: of "LargeFOV" they are the logits at its stride.
+        Its size does not grow with the classes, or hardly: of "LargeFOV" the features are the logits at its stride.
+
+        Args:
+            told: whether the tags are known, so that nothing is said of them.
         """
-        height, width = x.shape[2:]
-        padded = F.pad(x, (0, self._missing(width), 0, self._missing(height)))
-        if isinstance(self.network, LargeFOV):
-            return self.network(padded)
-        return self.network.get_submodule("decoder")(self.encoder(padded))
+        features, pooled = self._seen(self._fitting(x))
+        return Coarse(features, None if told or self.tag_head is None else F.logsigmoid(self.tag_head(pooled).float()))
 
-    def logits(self, coarse: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Return logits float32 [B, C + 1, H, W] of images of ``size`` (H, W), from what :meth:`coarse` returns."""
-        head = None if isinstance(self.network, LargeFOV) else self.network.get_submodule("segmentation_head")
-        logits = (coarse if head is None else head(coarse)).float()
-        padded = self.padded(size)
+    def logits(self, coarse: Coarse, size: tuple[int, ...]) -> Tensor:
+        """Return logits float32 [B, C + 1, H, W] of images of ``size`` (H, W)."""
+        logits, padded = self.padded_logits(coarse).float(), self.padded(size)
         if logits.shape[2:] != padded:
             logits = F.interpolate(logits, padded, mode="bilinear", align_corners=False)
         return logits[:, :, : size[0], : size[1]]
 
-    def coarse_logits(self, coarse: Tensor, start: int, stop: int) -> Tensor:
-        """Return the rows ``start`` to ``stop`` of the logits before they are enlarged to the size of the image.
+    def padded_logits(self, coarse: Coarse) -> Tensor:
+        """Return the logits floating [B, C + 1, h, w] of padded images, before they are enlarged to their size."""
+        head = None if isinstance(self.network, LargeFOV) else self.network.get_submodule("segmentation_head")
+        return _with_tags(coarse.features if head is None else head(coarse.features), coarse.tags)
 
-        Args:
-            coarse: what :meth:`coarse` returns, [B, D, h, w].
+    def coarse_logits(self, coarse: Coarse, start: int, stop: int) -> Tensor:
+        """Return the rows ``start`` to ``stop`` of the logits before they are enlarged to the size of the image.
 
         Returns:
             floating [B, C + 1, stop - start, w]; with ``aligned``, their corners are those of the padded image.
         """
+        features = coarse.features
         if isinstance(self.network, LargeFOV):
-            return coarse[:, :, start:stop]
+            return _with_tags(features[:, :, start:stop], coarse.tags)
         convolution: Any = self.network.get_submodule("segmentation_head.0")
         reach = convolution.kernel_size[0] // 2
-        top, bottom = max(start - reach, 0), min(stop + reach, coarse.shape[2])
-        rows = F.pad(coarse[:, :, top:bottom], (0, 0, reach - (start - top), reach - (bottom - stop)))
-        return F.conv2d(rows, convolution.weight, convolution.bias, padding=(0, reach))
+        top, bottom = max(start - reach, 0), min(stop + reach, features.shape[2])
+        rows = F.pad(features[:, :, top:bottom], (0, 0, reach - (start - top), reach - (bottom - stop)))
+        return _with_tags(F.conv2d(rows, convolution.weight, convolution.bias, padding=(0, reach)), coarse.tags)
+
+    def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features [B, D, h, w] of padded images, and the mean [B, E] of the encoder's last."""
+        features = self.encoder(x)
+        if isinstance(self.network, LargeFOV):
+            coarse = self.network.head(features[-1])
+        else:
+            coarse = self.network.get_submodule("decoder")(features)
+        return coarse, features[-1].mean((2, 3))
+
+    def _fitting(self, x: Tensor) -> Tensor:
+        """Return images padded to a size that the architecture accepts."""
+        return F.pad(x, (0, self._missing(x.shape[3]), 0, self._missing(x.shape[2])))
 
     def padded(self, size: tuple[int, ...]) -> torch.Size:
         """Return the size that an image of ``size`` (H, W) is padded to, for the architecture to accept it."""
@@ -170,7 +229,7 @@ class Segmenter(nn.Module):
         """Return the optimiser's groups; everything but the encoder is new."""
         known = {id(module) for module in self.encoder.modules()}
         new = [m for m in self.network.modules() if id(m) not in known and not list(m.children())]
-        return parameter_groups(self.network, new)
+        return parameter_groups(self, new if self.tag_head is None else [*new, self.tag_head])
 
     @classmethod
     def load(cls, path: Path) -> Segmenter:
@@ -187,6 +246,11 @@ class Segmenter(nn.Module):
         model.settings |= found.settings
         fill(model, found.state, str(path))
         return model.eval()
+
+
+def _with_tags(logits: Tensor, tags: Tensor | None) -> Tensor:
+    """Add log probabilities [B, C] of the classes to the logits [B, C + 1, h, w] of pixels."""
+    return logits if tags is None else logits + F.pad(tags, (1, 0))[:, :, None, None].to(logits.dtype)
 
 
 class LargeFOV(nn.Module):

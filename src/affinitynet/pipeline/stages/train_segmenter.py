@@ -31,8 +31,17 @@ from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import load_classifier
-from affinitynet.models.segmenter import LARGEFOV, LONG_SIDE, NOT_FOUND, Segmenter, start_from, start_from_hub
+from affinitynet.models.segmenter import (
+    LARGEFOV,
+    LONG_SIDE,
+    NOT_FOUND,
+    Learning,
+    Segmenter,
+    start_from,
+    start_from_hub,
+)
 from affinitynet.ops.dice import dice_loss
+from affinitynet.ops.presence import presence_loss
 from affinitynet.pipeline.context import Context, label_images, start_backbone
 from affinitynet.pipeline.drawn import learnt_from
 from affinitynet.pipeline.relabel import relabel
@@ -48,12 +57,13 @@ ROUND = "round"
 
 @dataclass(frozen=True)
 class SegmenterSamples:
-    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S, S], 255 outside the image.
+    """Index -> one augmented crop float32 [3, S, S] and its labels int64 [S, S], 255 outside the image, and the tags.
 
-    A class of plain values, so that it can be sent to another process.
+    The tags are float32 [C], 0 or 1. A class of plain values, so that it can be sent to another process.
     """
 
     records: tuple[TaggedImage, ...]
+    num_classes: int
     masks: Artifacts[np.ndarray]
     config: SegmenterConfig
     mean: tuple[float, ...]
@@ -79,7 +89,9 @@ class SegmenterSamples:
         # The canvas around a small image is 0, so labels are held below 0 until they are on it.
         below = torch.from_numpy(mask[source].astype(np.int64))[None] - IGNORE
         pixels, below = random_flip(*(on_canvas(crop, cut_out, target) for cut_out in (pixels, below)))
-        return pixels, below[0] + IGNORE
+        tags = torch.zeros(self.num_classes)
+        tags[list(record.tags)] = 1
+        return pixels, below[0] + IGNORE, tags
 
 
 def _random_place(mask: np.ndarray) -> tuple[int, int] | None:
@@ -112,8 +124,8 @@ def train_segmenter(context: Context) -> None:
         masks = work.first_masks if number == 0 else work.relabelled
         if number:
             _relabel(context, model, number)
-        samples = SegmenterSamples(seen, masks, config, model.mean, model.std)
-        context.fit("segmenter", model, samples, partial(_loss, config.dice), of_a_round)
+        samples = SegmenterSamples(seen, len(model.classes), masks, config, model.mean, model.std)
+        context.fit("segmenter", model, samples, partial(_loss, config), of_a_round)
         if number + 1 < rounds:
             _finish_round(context, model, number + 1)
     if context.runtime.processes.first:
@@ -179,7 +191,8 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     encoder = config.segmenter.encoder or config.network
     fits_smp = encoder == "lite" or not is_backbone(encoder)
     architecture = config.segmenter.architecture or ("DeepLabV3Plus" if fits_smp else LARGEFOV)
-    model = Segmenter(architecture, encoder, classes, config.taps if encoder == config.network else None)
+    taps = config.taps if encoder == config.network else None
+    model = Segmenter(architecture, encoder, classes, taps, finds_tags=config.segmenter.tag_loss > 0)
     if config.segmenter.long_side is not None:
         model.settings[LONG_SIDE] = config.segmenter.long_side
     return model
@@ -210,9 +223,14 @@ def _start(model: Segmenter, context: Context) -> None:
         start_from_hub(model)
 
 
-def _loss(dice: float, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
-    images, labels = batch
-    logits = model(images)
+def _loss(config: SegmenterConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    images, labels, tags = batch
+    found = model(images)
+    logits = found.pixels if isinstance(found, Learning) else found
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     loss = total / mean_count((labels != IGNORE).sum())
-    return loss + dice * dice_loss(logits, labels, mean_count) if dice else loss
+    if config.dice:
+        loss = loss + config.dice * dice_loss(logits, labels, mean_count)
+    if isinstance(found, Learning):
+        loss = loss + config.tag_loss * presence_loss(found.tags, labels, tags, mean_count)
+    return loss

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from affinitynet import __version__
 from affinitynet.config.settings import PredictConfig
@@ -253,7 +254,7 @@ def _exported(model: Segmenter) -> _Network:
             warnings.simplefilter("ignore")
             file = Path(folder) / "network.onnx"
             torch.onnx.export(
-                model.network.eval(),
+                _Padded(model).eval(),
                 (torch.zeros(2, 3, side, side + 32),),
                 file,
                 input_names=["x"],
@@ -266,6 +267,17 @@ def _exported(model: Segmenter) -> _Network:
     except Exception as error:  # an exporter may raise anything
         raise InputError(f"export-model: torch cannot export this network ({one_line(error)[:200]})") from None
     return _Network(list(graph.node), list(graph.initializer))
+
+
+class _Padded(nn.Module):
+    """A segmentation network for padded images: its logits before they are enlarged."""
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.padded_logits(self.model.coarse(x))
 
 
 @contextmanager
