@@ -13,6 +13,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.wrong_values import in_plain_words
 from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -139,7 +140,7 @@ def _explained(message: str, parser: ArgumentParser, elsewhere: dict[str, str]) 
     """Say where a flag belongs, or which one was probably meant."""
     unknown = re.search(r"(?:unrecognized arguments: --|option ')([\w.-]+)", message)
     if unknown is None:
-        return hyphenated(message)
+        return hyphenated(in_plain_words(message, "--"))
     flag, command = unknown[1].partition("=")[0], parser.prog.split()[-1]
     if flag in elsewhere:
         return hyphenated(f"--{flag}: is not a flag of {command} but of {elsewhere[flag]}")

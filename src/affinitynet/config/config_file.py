@@ -10,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.wrong_values import in_plain_words
 from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -90,7 +91,8 @@ def config_from_dict(values: dict, base: PipelineConfig, source: str) -> Pipelin
         parsed = parser.parse_object({"config": values})
         return parser.instantiate(parsed).config
     except (ArgumentError, ValueError, TypeError) as error:
-        raise InputError(f"{source}: {one_line(error)}") from None
+        message = one_line(error).replace('key "config.', 'key "')
+        raise InputError(f"{source}: {in_plain_words(message)}") from None
 
 
 def _check_keys(values: dict, known: dict, source: str, prefix: str) -> None:
