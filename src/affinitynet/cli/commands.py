@@ -249,6 +249,14 @@ _TOOLS = [
         resumes=True,
     ),
     Command(
+        "label",
+        "label a share of the images with the networks that are trained, for job arrays: --shard 3/64",
+        "tools.label:label_share",
+        _show_lines,
+        alone=True,
+        resumes=True,
+    ),
+    Command(
         "tune",
         "choose alpha (and beta, t) by the ground-truth masks there are; ten are enough to begin with",
         "tools.tune.tune:tune_masks",

@@ -91,7 +91,7 @@ def run_stages(
     folder.check_is_ours()
     context = open_context(Path(data), folder, config, runtime, tags)
     sources = {"data": str(Path(data).resolve())} | ({} if tags is None else {"tags": str(Path(tags).resolve())})
-    chosen = _chosen(context.config, stages)
+    chosen = chosen_stages(context.config, stages)
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
@@ -148,7 +148,7 @@ def _absolute(cams: CamConfig) -> CamConfig:
     return cams if cams.from_folder is None else replace(cams, from_folder=str(Path(cams.from_folder).resolve()))
 
 
-def _chosen(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:
+def chosen_stages(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:
     """Return the stages to run; of all, those that there is something to do for."""
     known = {stage.name: stage for stage in stages_of(config)}
     for name in names or ():
@@ -203,13 +203,13 @@ def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: 
             )
         began_with = stored_versions(work.config_file) if work.config_file.exists() else None
         plan = stored_plan(work.config_file) if work.config_file.exists() else []
-        content = {**sources, **to_dict(context.config), "plan": plan, "versions": began_with or _versions()}
+        content = {**sources, **to_dict(context.config), "plan": plan, "versions": began_with or noted_versions()}
         write_text(work.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         contents.save()
     processes.wait()
 
 
-def _versions() -> dict[str, str]:
+def noted_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in NOTED_VERSIONS}}
 
 
@@ -258,7 +258,7 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
         processes.wait()
         return True
     progress.note(f"{stage.name}: started")
-    before = known or StageRecord(plan.fingerprints[stage.name], settings=facts.settings, versions=_versions())
+    before = known or StageRecord(plan.fingerprints[stage.name], settings=facts.settings, versions=noted_versions())
     work.record(stage.name, before)
     start, finished = time.monotonic(), False
     try:

@@ -98,6 +98,23 @@ class Processes:
 ALONE = Processes()
 
 
+class Share(Processes):
+    """One of ``count`` tasks that label a share each and know nothing of each other: none is first, none waits.
+
+    Example:
+        >>> Share(0, 3).share("abcdefg"), Share(0, 3).first
+        (['a', 'd', 'g'], False)
+    """
+
+    @property
+    def first(self) -> bool:
+        """What there is once, none of them writes."""
+        return False
+
+    def wait(self) -> None:
+        """Go on at once."""
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device of "auto" (a GPU if there is one), "cpu" or "cuda".
 

@@ -356,19 +356,20 @@ class WorkFolder:
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+    def locked(self, say: Callable[[str], None] = lambda text: None, patience: float = 0) -> Iterator[None]:
         """Keep other runs out of the folder meanwhile; a killed run leaves it open.
 
         Storage that knows no locks is taken as it is.
 
         Args:
             say: where to report that it knows none.
+            patience: seconds to wait for another run.
 
         Raises:
             InputError: another run is at work in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / ".lock", timeout=0)
+        lock = FileLock(self.root / ".lock", timeout=patience)
         try:
             lock.acquire()
         except Timeout:

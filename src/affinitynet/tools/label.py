@@ -1,0 +1,66 @@
+"""One share of the labelling, by itself: for the job arrays of a cluster, whose tasks know nothing of each other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from affinitynet.errors import InputError
+from affinitynet.runtime.runtime import Runtime
+
+
+def label_share(
+    work: Path, *, shard: str = "1/1", data: Path | None = None, missing: bool = False, runtime: Runtime | None = None
+) -> list[str]:
+    """Label a share of the images with the networks that a work folder has: for job arrays, without torchrun.
+
+    Each share makes the maps, seeds, walks and masks of its images as far as the networks for them are trained, and
+    waits for no other. One that was killed is started again and goes on. When all have ended, the stages are finished,
+    and `affinitynet run` does what is left, such as the next training.
+
+    Args:
+        work: Work folder with a trained classifier.
+        shard: Which share, of how many: 3/64 is the third of sixty-four.
+        data: The collection, if it has moved since; null: where it was.
+        missing: Only say which files are still missing, and to which shares they belong.
+        runtime: how to compute.
+
+    Returns:
+        What was made or is missing.
+
+    Raises:
+        InputError: there is no such share, no network to label with, or settings or images have changed since.
+    """
+    from affinitynet.pipeline.labelling import begin, label, lacking, ready_stages
+    from affinitynet.pipeline.run import open_context
+    from affinitynet.tools.finished import open_finished
+
+    number, count = share_of(shard)
+    runtime = runtime or Runtime(alone=True)
+    finished = open_finished(work, data, "train-classifier")
+    context = open_context(finished.collection.root, finished.folder, finished.given, runtime, finished.tags)
+    stages = ready_stages(context)
+    if missing:
+        lines = [line for stage in stages if (line := lacking(context, stage, count)) is not None]
+        return lines or ["nothing is missing; `affinitynet run` does what is left"]
+    begin(context, stages)
+    images = label(context, stages, number - 1, count)
+    names = ", ".join(stage.name for stage in stages)
+    return [f"share {number} of {count}, {images} images: {names or 'nothing is left to do'}"]
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """Read which share of how many.
+
+    Raises:
+        InputError: it is not written as 3/64, or there is no such share.
+
+    Example:
+        >>> share_of("3/64")
+        (3, 64)
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    number, count = (int(part) for part in found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise InputError(f"--shard {text}: has to be a share like 3/64, from 1/64 to 64/64")
+    return number, count
