@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.table import Table
 from torch import Tensor
 
 from affinitynet.config.adaptation import adapted
@@ -46,33 +45,52 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     keep_freed_memory()  # as the commands do
     work = WorkFolder(arguments.work)
-    config = read_config(work.config_file, PipelineConfig())
-    collection = open_collection(Path(stored_data(work.config_file) or ""), config.classes)
-    some = replace(config, learn_from="masks", drawn=replace(config.drawn, most=arguments.most, hold_out=0.0))
-    taught = {
-        record.name for record in teaching(collection, arguments.drawn, some).split(arguments.drawn) if record.drawn
-    }
-    drawn = tuple(record for record in collection.split(arguments.drawn) if record.name in taught)
+    collection = _collection(work)
     measured = collection.split(arguments.split)
-    split, batch = config.split or collection.default_split, config.segmenter.batch_size
-    steps = config.segmenter.epochs * (len(collection.split(split)) // batch)
-    epochs = round(steps / max(1, len(drawn) // batch))
-    result = table(
-        f"Segmentation network, on {len(measured)} images of {arguments.split}", "", "mIoU, %", "of the classes"
-    )
-    _row(result, "the walk's masks, with tags", collection, measured, lambda r: work.masks.load(r.name))
+    title = f"Segmentation network, on {len(measured)} images of {arguments.split}"
+    result = table(title, "", "mIoU, %", "of the classes")
+
+    def add(label: str, found: tuple[float, float]) -> float:
+        result.add_row(label, *(f"{100 * value:.1f}" for value in found))
+        return found[0]
+
+    add("the masks of the run, with tags", measure(collection, measured, lambda r: work.masks.load(r.name)))
     ours = SegmentationPredictor.load(arguments.work)
-    label = f"network on the walk's masks of {split}, no tags"
-    tagged = _row(result, label, collection, measured, lambda r: ours.predict(load_tagged(r)))
-    with tempfile.TemporaryDirectory() as folder:
-        only = replace(collection, splits={arguments.drawn: drawn}, evaluation_splits=())
-        _train_on_drawn(WorkFolder(Path(folder)), work, only, config, arguments.drawn, epochs)
-        theirs = SegmentationPredictor.load(Path(folder) / "segmenter.safetensors")
-        theirs = SegmentationPredictor(theirs.model, config.predict)
-        label = f"same network on the {len(drawn)} drawn masks of {arguments.drawn}, {epochs} epochs"
-        supervised = _row(result, label, collection, measured, lambda r: theirs.predict(load_tagged(r)))
-    result.add_row("ratio of tags to drawn masks", f"{100 * tagged / supervised:.1f}")
+    tagged = add("its network, no tags", measure(collection, measured, lambda r: ours.predict(load_tagged(r))))
+    number = "all" if arguments.most is None else f"{arguments.most}"
+    label = f"same network on {number} drawn masks of {arguments.drawn}"
+    drawn = add(label, supervised(work, arguments.most, arguments.split, arguments.drawn))
+    result.add_row("ratio of tags to drawn masks", f"{100 * tagged / drawn:.1f}")
     show(result)
+
+
+def supervised(work: WorkFolder, most: int | None, split: str, drawn: str = "train") -> tuple[float, float]:
+    """Train the network of a finished work folder on drawn masks alone, for as many steps; return how good it is.
+
+    Args:
+        most: drawn masks to use at most, those that ``--drawn.most`` of a run takes; ``None``: all.
+        split: to measure on.
+        drawn: split whose ground truth is learnt from.
+    """
+    config, collection = read_config(work.config_file, PipelineConfig()), _collection(work)
+    some = replace(config, learn_from="masks", drawn=replace(config.drawn, most=most, hold_out=0.0))
+    taught = {record.name for record in teaching(collection, drawn, some).split(drawn) if record.drawn}
+    chosen = tuple(record for record in collection.split(drawn) if record.name in taught)
+    batch, trained_on = config.segmenter.batch_size, config.split or collection.default_split
+    steps = config.segmenter.epochs * (len(collection.split(trained_on)) // batch)
+    epochs = max(1, round(steps / max(1, len(chosen) // batch)))
+    with tempfile.TemporaryDirectory() as folder:
+        only = replace(collection, splits={drawn: chosen}, evaluation_splits=())
+        _train_on_drawn(WorkFolder(Path(folder)), work, only, config, drawn, epochs)
+        network = SegmentationPredictor.load(Path(folder) / "segmenter.safetensors")
+    network = SegmentationPredictor(network.model, config.predict)
+    return measure(collection, collection.split(split), lambda record: network.predict(load_tagged(record)))
+
+
+def _collection(work: WorkFolder) -> Collection:
+    """Return the collection that a work folder was made from."""
+    classes = read_config(work.config_file, PipelineConfig()).classes
+    return open_collection(Path(stored_data(work.config_file) or ""), classes)
 
 
 def _train_on_drawn(
@@ -96,19 +114,15 @@ def _train_on_drawn(
     )
 
 
-def _row(
-    result: Table,
-    label: str,
-    collection: Collection,
-    records: tuple[TaggedImage, ...],
-    predict: Callable[[TaggedImage], np.ndarray],
-) -> float:
+def measure(
+    collection: Collection, records: Sequence[TaggedImage], predict: Callable[[TaggedImage], np.ndarray]
+) -> tuple[float, float]:
+    """Return the mIoU of masks, and the mean IoU of the classes without background."""
     labels = len(collection.classes) + 1
     pairs = ((predict(record), collection.mask(record)) for record in records)
     matrices = [confusion_matrix(_tensor(found), _tensor(truth), labels) for found, truth in pairs]
     miou, each = mean_iou(torch.stack(matrices).sum(0))
-    result.add_row(label, f"{100 * miou:.1f}", f"{100 * float(each[1:].nanmean()):.1f}")
-    return miou
+    return miou, float(each[1:].nanmean())
 
 
 def _tensor(mask: np.ndarray) -> Tensor:

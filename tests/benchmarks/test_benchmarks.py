@@ -10,7 +10,19 @@ import torch
 
 from affinitynet.config.trainings import IRNetConfig
 from affinitynet.inference.clicks import Click
-from benchmarks import affinity, boundaries, cam, clicks, common, crf, instances, review, segmenter, walk
+from benchmarks import (
+    affinity,
+    boundaries,
+    cam,
+    clicks,
+    common,
+    crf,
+    instances,
+    learning_curve,
+    review,
+    segmenter,
+    walk,
+)
 from benchmarks import all as everything
 from tests.support.places import ROOT
 from tests.support.processes import server
@@ -35,7 +47,20 @@ def printed(monkeypatch, capsys):
 def test_each_is_run_here():
     assert {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")} == {
         module.__name__.removeprefix("benchmarks.")
-        for module in (affinity, everything, boundaries, cam, clicks, common, crf, instances, review, segmenter, walk)
+        for module in (
+            affinity,
+            everything,
+            boundaries,
+            cam,
+            clicks,
+            common,
+            crf,
+            instances,
+            learning_curve,
+            review,
+            segmenter,
+            walk,
+        )
     }
 
 
@@ -82,10 +107,18 @@ def test_walk(printed):
 
 
 def test_segmenter(printed, finished):
-    out = printed(segmenter, "--work", finished)
-    assert "same network on the 4 drawn masks of train, 1 epochs" in out
+    out = printed(segmenter, "--work", finished, "--most", 3)
+    assert "same network on 3 drawn masks of train" in out
     (ratio,) = re.findall(r"ratio of tags to drawn masks +│ +([\d.]+)", out)
     assert 0 < float(ratio) < 1000
+
+
+def test_learning_curve(printed, world, tmp_path, monkeypatch):
+    monkeypatch.setattr(learning_curve, "preset", lambda name: QUICK)
+    out = printed(learning_curve, "--data", world, "--work", tmp_path / "curve", "--counts", 0, 2)
+    rows = re.findall(r"│ (\d) +│ +[\d.]+ / [\d.]+ │ +[\d.]+ / [\d.]+ │ +([\d.]*)", out)
+    assert [(count, bool(alone)) for count, alone in rows] == [("0", False), ("2", True)]
+    assert "learn_from: masks" in (tmp_path / "curve" / "drawn-2" / "config.yaml").read_text()
 
 
 def test_clicks(printed, finished):
