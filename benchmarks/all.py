@@ -27,7 +27,7 @@ from affinitynet.config.presets import PRESETS, preset
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.config.trainings import TrainConfig
 from affinitynet.inference.links import PairNetwork
-from affinitynet.inference.refine import crf_scores
+from affinitynet.inference.refine import find_seeds
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.affinity_net import AffinityNet
@@ -36,7 +36,7 @@ from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
-from affinitynet.pipeline.stages.train_segmenter import new_segmenter
+from affinitynet.pipeline.stages.train_segmenter import new_segmenter, segmenter_loss
 from affinitynet.runtime.memory import keep_freed_memory
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.training.checkpoint import TrainingFiles
@@ -53,15 +53,15 @@ WARM_UP, STEPS = 2, 6
 class Drawn:
     """Samples of random pixels with labels: made once, so that loading them takes no time."""
 
-    def __init__(self, config: TrainConfig, labels: Tensor) -> None:
+    def __init__(self, config: TrainConfig, *labels: Tensor) -> None:
         self.names = [f"{number}" for number in range(config.batch_size)]
-        self.sample = torch.rand(3, config.crop_size, config.crop_size), labels
+        self.sample = torch.rand(3, config.crop_size, config.crop_size), *labels
 
     def __call__(self, index: int) -> Sample:
         return self.sample
 
 
-def seconds_a_step(model: nn.Module, config: TrainConfig, labels: Tensor, loss: Loss, runtime: Runtime) -> float:
+def seconds_a_step(model: nn.Module, config: TrainConfig, labels: Sample, loss: Loss, runtime: Runtime) -> float:
     """Return the median seconds of a training step, after some to warm up."""
     times: list[float] = []
 
@@ -73,7 +73,7 @@ def seconds_a_step(model: nn.Module, config: TrainConfig, labels: Tensor, loss: 
 
     with tempfile.TemporaryDirectory() as folder:
         files = TrainingFiles("step", Path(folder) / "c.safetensors", Path(folder) / "losses.csv")
-        fit(model, Drawn(config, labels), timed, config, files, runtime, seed=0)
+        fit(model, Drawn(config, *labels), timed, config, files, runtime, seed=0)
     return statistics.median(
         after - before for before, after in zip(times[WARM_UP:], times[WARM_UP + 1 :], strict=False)
     )
@@ -106,10 +106,6 @@ def irnet_step(radius: int, model: nn.Module, batch: Sample, mean_count: MeanCou
     return boundary + displacement_loss(displacement, *pairs[:2], radius, mean_count=mean_count)
 
 
-def segmenter_step(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
-    return nn.functional.cross_entropy(model(batch[0]), batch[1], ignore_index=255)
-
-
 def classifier_step(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     return tag_loss(model(batch[0]), batch[1], mean_count)
 
@@ -120,17 +116,23 @@ def trainings(config: PipelineConfig, runtime: Runtime, toy: bool) -> dict[str, 
     tags[TAGS] = 1
     backbone = partial(build_backbone, config.network, config.taps)
     learnt = short(config.classifier, toy)
-    times = {"classifier": seconds_a_step(TagClassifier(backbone(), CLASSES), learnt, tags, classifier_step, runtime)}
+    times = {
+        "classifier": seconds_a_step(TagClassifier(backbone(), CLASSES), learnt, (tags,), classifier_step, runtime)
+    }
     if config.propagation == "irnet":
         pairs, loss = IRNet(backbone()), partial(irnet_step, config.irnet.radius)
         learnt = short(config.irnet, toy)
-        times["IRNet"] = seconds_a_step(pairs, learnt, labels_at(learnt, pairs.stride), loss, runtime)
+        times["IRNet"] = seconds_a_step(pairs, learnt, (labels_at(learnt, pairs.stride),), loss, runtime)
     else:
         net, loss = AffinityNet(backbone()), partial(affinity_step, config.affinity.radius)
         learnt = short(config.affinity, toy)
-        times["AffinityNet"] = seconds_a_step(net, learnt, labels_at(learnt, net.stride), loss, runtime)
-    network, learnt = new_segmenter(config, CLASSES), short(config.segmenter, toy)
-    times["segmenter"] = seconds_a_step(network, learnt, labels_at(learnt, 1), segmenter_step, runtime)
+        times["AffinityNet"] = seconds_a_step(net, learnt, (labels_at(learnt, net.stride),), loss, runtime)
+    network, learnt, loss = (
+        new_segmenter(config, CLASSES),
+        short(config.segmenter, toy),
+        partial(segmenter_loss, config.segmenter),
+    )
+    times["segmenter"] = seconds_a_step(network, learnt, (labels_at(learnt, 1), tags), loss, runtime)
     return times
 
 
@@ -146,7 +148,7 @@ def labelling(config: PipelineConfig, runtime: Runtime, size: tuple[int, int]) -
     cams = predictor.cams(image, TAGS)
     return {
         "maps": median(lambda: predictor.cams(image, TAGS), device),
-        "CRF": median(lambda: crf_scores(image, cams, config, device), device),
+        "CRF, twice": median(lambda: find_seeds(image, cams, config, device), device),
         "walk": median(lambda: predictor.walk(image, cams), device),
         "predict": median(lambda: network.predict(image), device),
     }

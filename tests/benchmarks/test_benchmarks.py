@@ -75,7 +75,7 @@ def test_losses_of_pairs(printed, benchmark):
 @pytest.mark.parametrize("name", ["lite", "irn"])
 def test_all(printed, name):
     out = printed(everything, "--toy", "--presets", name, "--device", "cpu")
-    for what in ("classifier: step", "segmenter: step", "maps", "CRF", "walk", "predict"):
+    for what in ("classifier: step", "segmenter: step", "maps", "CRF, twice", "walk", "predict"):
         (seconds,) = re.findall(rf"{name} +│ +{what} +│ +([\d.]+)", out)
         assert float(seconds) > 0
 

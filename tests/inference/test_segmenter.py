@@ -177,7 +177,7 @@ def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(arch
         model.tag_head.bias.copy_(torch.tensor([0.0, -3.0]))
     image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
     predictor = SegmentationPredictor(model, PredictConfig(precision="float32"))
-    told, own = predictor.scores(image, told=True), predictor.scores(image)
+    told, own = predictor.scores(image, tags_known=True), predictor.scores(image)
     x = normalise(to_tensor(image), model.mean, model.std)[None]
     with torch.inference_mode():
         views = [model(view).double() for view in (x, x.flip(-1))]

@@ -47,7 +47,9 @@ def test_rows_of_every_architecture_are_those_of_the_whole(architecture, finds_t
 
 def test_bfloat16_is_rounded_in_strips_as_in_the_whole(monkeypatch):
     torch.manual_seed(0)
-    predictor = SegmentationPredictor(Segmenter("DeepLabV3Plus", "lite", CLASSES).eval())
+    predictor = SegmentationPredictor(
+        Segmenter("DeepLabV3Plus", "lite", CLASSES).eval(), PredictConfig(precision="bfloat16")
+    )
     image = noise(140, 100)
     whole = predictor.scores(image)
     monkeypatch.setattr(strips, "STRIP_NUMBERS", 5 * 100 * 13)

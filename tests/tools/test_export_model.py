@@ -72,6 +72,16 @@ def test_masks_and_probabilities_are_those_of_predict(architecture, scales, long
         assert np.abs(session.run(["scores"], {"image": image})[0] - predictor.scores(image).numpy()).max() < 1e-4
 
 
+@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "Unet", "LargeFOV"])
+def test_images_larger_than_the_one_it_was_exported_with(architecture):
+    model, config = network(architecture), PredictConfig(longest_side=320, precision="float32")
+    session, predictor = session_of(model, config), SegmentationPredictor(model, config)
+    for size in ((256, 192), (160, 128), (64, 320), (320, 130)):
+        image = blots(*size)
+        scores = session.run(["scores"], {"image": image})[0]
+        assert np.abs(scores - predictor.scores(image).numpy()).max() < 1e-4
+
+
 def test_real_photographs(voc_animals):
     model, config = network(), PredictConfig(precision="float32")
     session, predictor = session_of(model, config), SegmentationPredictor(model, config)

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from affinitynet.cli import main
+from affinitynet.config.settings import RefineConfig
+from affinitynet.config.trainings import IRNetConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
+from affinitynet.pipeline.table import Stage, stages_of
 from affinitynet.tools.label import label_share
 from affinitynet.work.folder import WorkFolder
 from tests.support.worlds import QUICK, snapshot
@@ -62,7 +66,11 @@ def test_a_share_goes_on_where_it_was_killed_and_says_what_is_missing(work, caps
     assert not lost.exists()
     label_share(work, shard="1/3")
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
-    assert label_share(work, missing=True) == ["nothing is missing; `affinitynet run` does what is left"]
+    assert (
+        label_share(work, missing=True)
+        == label_share(work)
+        == ["nothing is left to label; `affinitynet run` does what is left"]
+    )
     assert made(work) == expected
 
 
@@ -73,12 +81,73 @@ def test_it_goes_as_far_as_the_networks_are_trained(work):
     assert set(made(work)) == {name for name in made(work) if name.split("/")[0] in ("cams", "seeds")} != set()
 
 
-def test_what_needs_all_images_is_named_where_nothing_can_be_labelled(work, world):
+def test_what_needs_all_images_is_named_where_nothing_can_be_labelled(work):
+    unlabelled(work, also=("train-classifier", "train-affinity", "train-segmenter"))
+    with pytest.raises(
+        InputError, match=r"nothing to label before train-classifier has run; run `affinitynet train-cl"
+    ):
+        label_share(work)
+
+
+def test_a_task_that_finds_nothing_left_to_do_has_done_its_work(work, capsys):
     unlabelled(work, also=("train-affinity", "train-segmenter"))
     label_share(work)
-    with pytest.raises(
-        InputError, match=r"nothing to label before train-affinity has run.*`affinitynet train-affinity`"
-    ):
+    assert main(["label", "--work", str(work), "--shard", "2/3"]) == 0
+    assert "nothing is left to label" in capsys.readouterr().out
+
+
+def test_the_rank_of_a_task_is_not_that_of_a_process(work, monkeypatch):
+    expected = made(work)
+    unlabelled(work)
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        assert main(["label", "--work", str(work), "--shard", f"{rank + 1}/2"]) == 0
+    assert made(work) == expected
+
+
+def test_objects_are_told_apart_in_the_masks_that_stay(world, tmp_path):
+    quick = IRNetConfig(epochs=1, min_steps=0, batch_size=2, crop_size=64, precision="float32")
+    config = replace(QUICK, propagation="irnet", irnet=quick, refine=RefineConfig(masks=True, crf=False))
+    run_pipeline(world, tmp_path / "whole", config)
+    work = tmp_path / "shares"
+    first = [
+        stage.name for stage in stages_of(config) if stage.name not in (*STAGES, "make-instances", "train-segmenter")
+    ]
+    run_pipeline(world, work, config, stages=[*first, "make-cams", "make-seeds"])
+    label_share(work)
+    assert not (work / "instances").exists()  # its masks are made anew by a network that is not trained yet
+    run_pipeline(world, work, config)
+    assert (
+        {k: v for k, v in snapshot(work).items() if k.startswith("instances/")}
+        == {k: v for k, v in snapshot(tmp_path / "whole").items() if k.startswith("instances/")}
+        != {}
+    )
+
+
+def test_a_share_does_not_finish_what_a_run_has_begun_anew(work, monkeypatch):
+    unlabelled(work)
+    folder = WorkFolder(work)
+    run = Stage.run
+
+    def changed(stage, context):
+        run(stage, context)
+        record = folder.records()[stage.name]
+        folder.record(stage.name, replace(record, fingerprint="of another run"))
+
+    monkeypatch.setattr(Stage, "run", changed)
+    with pytest.raises(InputError, match="a run has changed make-cams while this share was labelled"):
+        label_share(work)
+    assert not folder.records()["make-cams"].finished
+
+
+def test_images_that_came_later_are_checked_first(finished_world, tmp_path):
+    root = tmp_path / "world"
+    shutil.copytree(finished_world, root)
+    text = (root / "work" / "config.yaml").read_text()
+    (root / "work" / "config.yaml").write_text(text.replace(str(finished_world / "data"), str(root / "data")))
+    work = unlabelled(root / "work")
+    (root / "data" / "images" / "val_001.jpg").write_bytes((root / "data" / "images" / "val_000.jpg").read_bytes())
+    with pytest.raises(InputError, match=r"recompute: check-data.*--force is a flag of `affinitynet run`"):
         label_share(work)
 
 

@@ -253,7 +253,6 @@ _TOOLS = [
         "label a share of the images with the networks that are trained, for job arrays: --shard 3/64",
         "tools.label:label_share",
         _show_lines,
-        alone=True,
         resumes=True,
     ),
     Command(

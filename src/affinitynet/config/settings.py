@@ -14,7 +14,7 @@ from affinitynet.config.trainings import (
     AffinityConfig,
     ClassifierConfig,
     IRNetConfig,
-    Precision,
+    PrecisionChoice,
     SegmenterConfig,
     require,
 )
@@ -47,8 +47,8 @@ class CamConfig:
 
     scales: tuple[float, ...] = (1.0, 0.5, 1.5, 2.0)
     """Sizes of the image the classifier sees, each also mirrored; the maps are summed."""
-    precision: Precision = "bfloat16"
-    """Arithmetic of the classifier."""
+    precision: PrecisionChoice = "auto"
+    """Arithmetic of the classifier. auto: what is faster on this machine."""
     multiple: int = 1
     """Maps are enlarged to the next multiple of this many pixels and cut to the image (IRNet's released code: 16)."""
     grid: int | None = None
@@ -132,8 +132,8 @@ class WalkConfig:
     """Length t of the random walk, the paper's."""
     alphas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     """Background strengths that are walked and kept; a mask can be recomputed with any of them."""
-    precision: Precision = "bfloat16"
-    """Arithmetic of AffinityNet; the walk itself is float64."""
+    precision: PrecisionChoice = "auto"
+    """Arithmetic of AffinityNet; the walk itself is float64. auto: what is faster on this machine."""
 
     def __post_init__(self) -> None:
         require(0 < self.beta < math.inf, "beta", self.beta, "above 0")
@@ -206,8 +206,8 @@ class PredictConfig:
     """Pixels of the long side above which an image is labelled at reduced size; its mask still has the full size."""
     crf: bool = False
     """Pass the probabilities through the dense CRF."""
-    precision: Precision = "bfloat16"
-    """Arithmetic of the network."""
+    precision: PrecisionChoice = "auto"
+    """Arithmetic of the network. auto: what is faster on this machine."""
 
     def __post_init__(self) -> None:
         require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")

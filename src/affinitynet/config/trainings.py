@@ -9,7 +9,7 @@ from typing import Literal
 from affinitynet.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
-TrainingPrecision = Literal["auto", "float32", "bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 
 
@@ -49,7 +49,7 @@ class TrainConfig:
     """Steps at the beginning in which the learning rate rises evenly."""
     jitter: tuple[float, float, float, float] = (0.3, 0.3, 0.3, 0.1)
     """Largest random change of brightness, contrast and saturation (shares) and of hue (of the circle)."""
-    precision: TrainingPrecision = "auto"
+    precision: PrecisionChoice = "auto"
     """Arithmetic of the forward pass; weights and sums stay float32. auto: what is faster on this machine."""
 
     def __post_init__(self) -> None:

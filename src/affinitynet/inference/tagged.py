@@ -16,7 +16,7 @@ from torch import Tensor
 from affinitynet.config.adaptation import PROBABILITIES, adapted, given, seed_crf
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.config.trainings import Precision
+from affinitynet.config.trainings import PrecisionChoice
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
@@ -279,7 +279,7 @@ def _placed(x: int, y: int, label: int | None, image: np.ndarray, small: np.ndar
 
 @torch.inference_mode()
 def see_places(
-    classifier: LocalClassifier, image: np.ndarray, device: torch.device, precision: Precision = "float32"
+    classifier: LocalClassifier, image: np.ndarray, device: torch.device, precision: PrecisionChoice = "float32"
 ) -> Tensor:
     """Return the features float32 [1, D, h, w] of the places of an image uint8 [H, W, 3]."""
     backbone = classifier.backbone

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from affinitynet.config.adaptation import adapted
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
 from affinitynet.data.images import load_image
@@ -64,7 +65,7 @@ class SegmentationPredictor:
             path = folder.weights("segmenter")
             if not path.exists():
                 raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
-            config = read_config(folder.config_file, config)
+            config = adapted(read_config(folder.config_file, config), folder.plan())
         return cls(Segmenter.load(path), config.predict, device, config.crf)
 
     @property
@@ -97,14 +98,14 @@ class SegmentationPredictor:
             return labels_of(self._strips(small), len(small), image.shape[:2])
 
     @torch.inference_mode()
-    def scores(self, image: np.ndarray, told: bool = False) -> Tensor:
+    def scores(self, image: np.ndarray, tags_known: bool = False) -> Tensor:
         """Return probabilities float32 [C + 1, h, w], background first, at the size the image is labelled at.
 
         That is the image's own unless its long side exceeds ``longest_side``.
 
         Args:
             image: uint8 [H, W, 3].
-            told: whether the tags are known, so that those the network finds do not count.
+            tags_known: whether the tags are known, so that those the network finds do not count.
 
         Raises:
             InputError: the image is not uint8 [H, W, 3].
@@ -113,7 +114,7 @@ class SegmentationPredictor:
         scores = torch.empty(len(self.model.classes) + 1, *small.shape[:2], device=self.device)
         done = 0
         with autocast(self.device, self.config.precision):
-            for strip in self._strips(small, told):
+            for strip in self._strips(small, tags_known):
                 scores[:, done : done + strip.shape[1]] = strip
                 done += strip.shape[1]
         if self.config.crf:
@@ -136,7 +137,7 @@ class SegmentationPredictor:
         """
         if not tags:
             return torch.ones(1, *self._reduced(image).shape[:2], device=self.device)
-        scores = self.scores(image, told=True)[[0, *(tag + 1 for tag in tags)]].clamp(min=LEAST)
+        scores = self.scores(image, tags_known=True)[[0, *(tag + 1 for tag in tags)]].clamp(min=LEAST)
         scores = scores / scores.sum(0)
         if crf is None:
             return scores
@@ -148,17 +149,17 @@ class SegmentationPredictor:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         return reduced(image, self.config.longest_side)
 
-    def _strips(self, image: np.ndarray, told: bool = False) -> Iterator[Tensor]:
+    def _strips(self, image: np.ndarray, tags_known: bool = False) -> Iterator[Tensor]:
         """Yield the probabilities [C + 1, rows, w] of an image, from top to bottom."""
         size = image.shape[0], image.shape[1]
         learnt_at = self.model.long_side
         fit = 1.0 if learnt_at is None else learnt_at / max(size)
-        return strips([self._view(image, _scaled(size, scale * fit), told) for scale in self.config.scales], size)
+        return strips([self._view(image, _scaled(size, scale * fit), tags_known) for scale in self.config.scales], size)
 
-    def _view(self, image: np.ndarray, size: tuple[int, int], told: bool) -> View:
+    def _view(self, image: np.ndarray, size: tuple[int, int], tags_known: bool) -> View:
         x = normalise(to_tensor(resize(image, size)), self.model.mean, self.model.std)[None].to(self.device)
         x = torch.cat([x, x.flip(-1)]).contiguous(memory_format=torch.channels_last)
-        return View(self.model, self.model.coarse(x, told), size)
+        return View(self.model, self.model.coarse(x, tags_known), size)
 
 
 def _scaled(size: tuple[int, ...], factor: float) -> tuple[int, int]:

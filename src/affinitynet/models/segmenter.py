@@ -47,7 +47,7 @@ BUILT_FROM = ("architecture", "encoder", "classes", "taps", "finds_tags")
 """Settings that a network is built from; others say how it came about."""
 
 
-class Learning(NamedTuple):
+class TrainingOutput(NamedTuple):
     """What a network with a tag head gives in training: logits of pixels [B, C + 1, H, W] and of tags [B, C]."""
 
     pixels: Tensor
@@ -55,7 +55,7 @@ class Learning(NamedTuple):
 
 
 class Coarse(NamedTuple):
-    """What a network has to see whole images for.
+    """What depends on whole images.
 
     Args:
         features: [B, D, h, w], from which follow the logits of the pixels.
@@ -145,29 +145,35 @@ class Segmenter(nn.Module):
         """The part that starts from pretrained weights."""
         return self.network.get_submodule("encoder")
 
-    def forward(self, x: Tensor) -> Tensor | Learning:
+    def forward(self, x: Tensor) -> Tensor | TrainingOutput:
         """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first.
 
         In training, one with a tag head returns the logits of pixels and tags apart.
         """
         if self.training and len(x) == 1:  # BatchNorm cannot estimate statistics from one pooled value
             found = self(torch.cat([x, x]))
-            return Learning(*(part[:1] for part in found)) if isinstance(found, Learning) else found[:1]
+            return TrainingOutput(*(part[:1] for part in found)) if isinstance(found, TrainingOutput) else found[:1]
         if self.training and self.tag_head is not None:
             features, pooled = self._seen(self._fitting(x))
-            return Learning(self.logits(Coarse(features), x.shape[2:]), self.tag_head(pooled))
+            return TrainingOutput(self.logits(Coarse(features), x.shape[2:]), self.tag_head(pooled))
         return self.logits(self.coarse(x), x.shape[2:])
 
-    def coarse(self, x: Tensor, told: bool = False) -> Coarse:
-        """Return what needs to see whole images, normalised [B, 3, H, W].
+    def coarse(self, x: Tensor, tags_known: bool = False) -> Coarse:
+        """Return what depends on whole images, normalised [B, 3, H, W].
 
         Its size does not grow with the classes, or hardly: of "LargeFOV" the features are the logits at its stride.
 
         Args:
-            told: whether the tags are known, so that nothing is said of them.
+            tags_known: whether the tags are known, so that nothing is said of them.
         """
-        features, pooled = self._seen(self._fitting(x))
-        return Coarse(features, None if told or self.tag_head is None else F.logsigmoid(self.tag_head(pooled).float()))
+        return self.coarse_of_padded(self._fitting(x), tags_known)
+
+    def coarse_of_padded(self, x: Tensor, tags_known: bool = False) -> Coarse:
+        """Return the same of images of a :meth:`padded` size, as they are."""
+        features, pooled = self._seen(x)
+        return Coarse(
+            features, None if tags_known or self.tag_head is None else F.logsigmoid(self.tag_head(pooled).float())
+        )
 
     def logits(self, coarse: Coarse, size: tuple[int, ...]) -> Tensor:
         """Return logits float32 [B, C + 1, H, W] of images of ``size`` (H, W)."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from affinitynet.errors import InputError
 from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.plan import make_plan
-from affinitynet.pipeline.run import chosen_stages, noted_versions
+from affinitynet.pipeline.run import check_maps, chosen_stages, noted_versions
 from affinitynet.pipeline.table import Stage, stages_of, why_left_out
 from affinitynet.records import TaggedImage
+from affinitynet.runtime.processes import Share
 from affinitynet.work.contents import Contents
 from affinitynet.work.folder import StageRecord
 
@@ -22,61 +24,69 @@ LABELLING = ("make-cams", "make-seeds", "random-walk", "make-masks", "refine-mas
 FILES = ("cams", "seeds", "walks", "first_masks", "masks", "refined", "instances", "segmented")
 """Outputs of which each image has a file."""
 
-PATIENCE = 60.0
-"""Seconds to wait for another process that notes what it begins."""
+PATIENCE = 1800.0
+"""Seconds to wait for other tasks that note what they begin or have done; each takes a second or two."""
 
 NAMED = 6  # shares that are named of those that lack something
 
 
 def ready_stages(context: Context) -> list[Stage]:
-    """Return the labelling stages that have not finished and have the networks they need.
+    """Return the labelling stages that have not finished and have what they need, and see.
 
     Raises:
-        InputError: there is none, since a network is missing.
+        InputError: none has ever finished, and a network is missing.
     """
     settings = context.adapted.config
     available = {name for name, record in context.work.records().items() if record.finished}
+    labelled = available & set(LABELLING)
     ready, waiting = [], []
     for stage in stages_of(settings):
         if stage.name in available or why_left_out(stage.name, settings) is not None:
             available.add(stage.name)
-        elif stage.name in LABELLING and set(stage.needs) <= available:
+        elif stage.name in LABELLING and {*stage.needs, *stage.sees} <= available:
             ready.append(stage)
             available.add(stage.name)
         else:
             waiting.append(stage.name)
-    if not ready and waiting and waiting[0].startswith("train-"):
+    if not ready and not labelled:
         raise InputError(
-            f"--work {context.work.root}: nothing to label before {waiting[0]} has run, which needs all images; "
-            f"run `affinitynet {waiting[0]}` first"
+            f"--work {context.work.root}: nothing to label before {waiting[0]} has run; run `affinitynet {waiting[0]}` "
+            "first, in one task"
         )
     return ready
 
 
-def begin(context: Context, stages: Sequence[Stage]) -> None:
+def begin(context: Context, stages: Sequence[Stage]) -> dict[str, str]:
     """Note that stages have begun, so that later runs know under which settings their files were made.
+
+    Returns:
+        Stage -> fingerprint of what decides its result.
 
     Raises:
         InputError: settings or images have changed since something in the folder was made, or a run is at work in it.
     """
-    work = context.work
+    work, contents = context.work, Contents(context.work.contents_file)
+    check_maps(context, stages)
+    facts, records = gather_facts(context, contents), work.records()
+    try:
+        plan = make_plan(stages_of(context.config), chosen_stages(context.config, None), facts, records, work.root)
+    except InputError as error:
+        raise InputError(f"{error} (--force is a flag of `affinitynet run`)") from None
+    concerned = [stage.name for stage in plan.forget if stage.name in ("check-data", *LABELLING)]
+    if concerned or not records["check-data"].finished:
+        raise InputError(
+            f"--work {work.root}: what went into {' and '.join(concerned or ['check-data'])} has changed; run "
+            "`affinitynet run` first, which makes that anew"
+        )
     with work.locked(context.runtime.progress.say, PATIENCE):
-        contents = Contents(work.contents_file)
-        facts, records = gather_facts(context, contents), work.records()
-        table = stages_of(context.config)
-        plan = make_plan(table, chosen_stages(context.config, None), facts, records, work.root)
-        if concerned := [stage.name for stage in plan.forget if stage.name in LABELLING]:
-            raise InputError(
-                f"--work {work.root}: what went into {', '.join(concerned)} has changed; `affinitynet run` has to make "
-                "that anew first"
-            )
+        begun = work.records()
         for stage in stages:
-            if stage.name not in records:
-                begun = StageRecord(
-                    plan.fingerprints[stage.name], settings=facts[stage.name].settings, versions=noted_versions()
+            if stage.name not in begun:
+                settings, versions = facts[stage.name].settings, noted_versions()
+                work.record(
+                    stage.name, StageRecord(plan.fingerprints[stage.name], settings=settings, versions=versions)
                 )
-                work.record(stage.name, begun)
-        contents.save()
+    return {stage.name: plan.fingerprints[stage.name] for stage in stages}
 
 
 def label(context: Context, stages: Sequence[Stage], number: int, count: int) -> int:
@@ -84,36 +94,47 @@ def label(context: Context, stages: Sequence[Stage], number: int, count: int) ->
 
     Args:
         context: a run, alone.
-        stages: that :func:`begin` has noted.
+        stages: of :func:`ready_stages`.
         number, count: which share, from 0, of how many.
 
     Returns:
         How many images the share has.
 
     Raises:
-        InputError: an image cannot be read, or a run has begun meanwhile.
+        InputError: as :func:`begin`, an image cannot be read, or a run has changed something meanwhile.
     """
+    begun = begin(context, stages)
     alone = context.adapted
-    own = replace(alone, runtime=context.runtime.as_share(number, count))
+    own = replace(alone, runtime=context.runtime.by(Share(number, count)))
     seconds: dict[str, float] = {}
     for stage in stages:
         start = time.monotonic()
         stage.run(own)
         seconds[stage.name] = time.monotonic() - start
-    complete = True  # as far as those before are
+    complete = _complete(context, stages)
     with context.work.locked(context.runtime.progress.say, PATIENCE):
         for stage in stages:
-            record = context.work.records()[stage.name]
-            complete = record.finished or (complete and lacking(context, stage, count) is None)
-            if complete and not record.finished:
+            record = context.work.records().get(stage.name)
+            if record is None or record.fingerprint != begun[stage.name]:
+                raise InputError(
+                    f"--work {context.work.root}: a run has changed {stage.name} while this share was labelled; start "
+                    "the share again"
+                )
+            if stage in complete and not record.finished:
                 stage.run(alone)  # writes what there is once
-            spent = round(record.seconds + seconds[stage.name], 2)
-            context.work.record(stage.name, replace(record, finished=complete, seconds=spent))
+                context.work.sweep(stage.outputs)
+            spent, finished = round(record.seconds + seconds[stage.name], 2), record.finished or stage in complete
+            context.work.record(stage.name, replace(record, finished=finished, seconds=spent))
     return len(own.runtime.processes.share(context.target_images))
 
 
+def _complete(context: Context, stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages of which, and of those before them, all images have their files."""
+    return list(takewhile(lambda stage: lacking(context, stage, 1) is None, stages))
+
+
 def lacking(context: Context, stage: Stage, count: int) -> str | None:
-    """Say of how many images files of a stage are missing, and to which of ``count`` shares they belong."""
+    """Say how many images lack files of a stage, and which of ``count`` shares they belong to."""
     images = _images(context, stage)
     kinds = [getattr(context.work, output) for output in stage.outputs if output in FILES]
     places = [place for place, record in enumerate(images) if any(record.name not in kind for kind in kinds)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,27 +19,56 @@ REPEATS = 3
 IMAGES, SIDE = 4, 224
 
 
-def training_precision(
-    backbone: Backbone, device: torch.device, trainings: Sequence[str], stage: str
-) -> list[Decision]:
-    """Return the arithmetic in which a network trains faster on this machine, for each of some trainings.
+TRAINED = ("classifier", "affinity", "irnet", "segmenter")
+LABELLED = ("cams", "walk", "predict")
+"""Sections of the settings whose networks train, and label, in a ``precision`` of their own."""
+
+
+def chosen_precision(backbone: Backbone, device: torch.device, sections: Sequence[str], stage: str) -> list[Decision]:
+    """Return the arithmetic in which a network is faster on this machine, for some sections of the settings.
 
     Processors with bfloat16 instructions differ: it is twice as fast on one, half as fast on another.
     """
-    backbone = backbone.to(device).to(memory_format=torch.channels_last).train()
+    backbone = backbone.to(device).to(memory_format=torch.channels_last)
+    found: list[Decision] = []
+    for kind, time_of, what in (
+        (TRAINED, _training_step, "a training step"),
+        (LABELLED, _forward_pass, "a forward pass"),
+    ):
+        wanted = [section for section in sections if section in kind]
+        if wanted:
+            chosen, because = _faster(backbone, device, time_of, what)
+            found += [Decision(f"{section}.precision", chosen, because, stage) for section in wanted]
+    return found
+
+
+def _faster(
+    backbone: Backbone, device: torch.device, time_of: Callable[[Backbone, Tensor, str], float], what: str
+) -> tuple[str, str]:
+    """Return the faster arithmetic and the reason."""
     x = torch.zeros(IMAGES, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
-    plain, half = (min(_step(backbone, x, precision) for _ in range(REPEATS)) for precision in ("float32", "bfloat16"))
+    plain, half = (min(time_of(backbone, x, kind) for _ in range(REPEATS)) for kind in ("float32", "bfloat16"))
     chosen = "bfloat16" if plain > WORTH * half else "float32"
-    because = f"a training step takes {1000 * plain:.0f} ms in float32 and {1000 * half:.0f} ms in bfloat16 here"
-    return [Decision(f"{training}.precision", chosen, because, stage) for training in trainings]
+    return chosen, f"{what} takes {1000 * plain:.0f} ms in float32 and {1000 * half:.0f} ms in bfloat16 here"
 
 
-def _step(backbone: Backbone, x: Tensor, precision: str) -> float:
+def _training_step(backbone: Backbone, x: Tensor, precision: str) -> float:
     """Return the seconds of a forward and a backward pass."""
+    backbone.train()
     start = time.perf_counter()
     with autocast(x.device, precision):
         value = backbone(x)[-1].float().mean()
     value.backward()
     value.item()
     backbone.zero_grad()
+    return time.perf_counter() - start
+
+
+@torch.inference_mode()
+def _forward_pass(backbone: Backbone, x: Tensor, precision: str) -> float:
+    """Return the seconds of a forward pass."""
+    backbone.eval()
+    start = time.perf_counter()
+    with autocast(x.device, precision):
+        backbone(x)[-1].float().mean().item()
     return time.perf_counter() - start

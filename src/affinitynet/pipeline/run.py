@@ -96,7 +96,7 @@ def run_stages(
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
     if chosen[0].name != "check-data":
-        _check_maps(context, chosen)
+        check_maps(context, chosen)
     facts, plan = _plan(context, contents, chosen, force)
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
@@ -106,7 +106,7 @@ def run_stages(
                 if ran and runtime.processes.first:
                     _say_summary(context, show=len(chosen) > 1)
                 context = replace(context, collection=_checked(context.unchecked, folder))
-                _check_maps(context, chosen)
+                check_maps(context, chosen)
                 facts, plan = _plan(context, contents, chosen, force)
                 _begin(context, sources, contents, plan)
     return read_json(folder.metrics_file) if folder.metrics_file.exists() else {}
@@ -173,13 +173,13 @@ def _check_segmenter(context: Context) -> None:
     check_segmenter(context.config, context.collection.classes)
 
 
-def _check_maps(context: Context, chosen: Sequence[Stage]) -> None:
+def check_maps(context: Context, chosen: Sequence[Stage]) -> None:
     """Raise if activation maps of another method are to be taken and are missing."""
     source = context.config.cams.from_folder
     if source is not None and any(stage.name == "make-cams" for stage in chosen):
-        from affinitynet.data.activation_maps import check_maps
+        from affinitynet.data import activation_maps
 
-        check_maps(Path(source), context.target_images)
+        activation_maps.check_maps(Path(source), context.target_images)
 
 
 def _plan(context: Context, contents: Contents, chosen: Sequence[Stage], force: bool) -> tuple[dict[str, Facts], Plan]:

@@ -22,7 +22,8 @@ ENOUGH = 0.5
 def not_found(context: Context, model: Segmenter) -> list[str]:
     """Return, and say, of which classes the network finds no pixel in most of the training images tagged with them."""
     looked_at = some_of_each_class(context.training_images, OF_A_CLASS, IN_ALL, context.config.seed)
-    predictor = SegmentationPredictor(model, PredictConfig(), context.runtime.device)
+    plain = PredictConfig(precision=context.config.predict.precision)
+    predictor = SegmentationPredictor(model, plain, context.runtime.device)
     tagged, found = np.zeros(len(model.classes), int), np.zeros(len(model.classes), int)
     present: dict[str, set[int]] = {}
 

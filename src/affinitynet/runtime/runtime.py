@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from affinitynet.runtime.parallel import for_each_image
-from affinitynet.runtime.processes import ALONE, Processes, Share, choose_device, join_processes
+from affinitynet.runtime.processes import ALONE, Processes, choose_device, join_processes
 from affinitynet.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ class Runtime:
         progress: Progress | None = None,
         alone: bool = False,
     ) -> None:
-        self._device, self._workers, self._alone = device, workers, alone
-        self._share: Share | None = None
+        self._device, self._workers = device, workers
+        self._known: Processes | None = ALONE if alone else None
         first = alone or int(os.environ.get("RANK", "0")) == 0
         self.progress = progress if progress is not None and first else Progress()
 
     @cached_property
     def _joined(self) -> tuple[Processes, torch.device]:
-        if self._share is not None or self._alone:
-            return self._share or ALONE, choose_device(self._device)
+        if self._known is not None:
+            return self._known, choose_device(self._device)
         return join_processes(self._device)
 
-    def as_share(self, rank: int, count: int) -> Runtime:
-        """Return the same for one of ``count`` tasks that know nothing of each other."""
-        shared = Runtime(self._device, self._workers, self.progress)
-        shared.progress, shared._share = self.progress, Share(rank, count)
-        return shared
+    def by(self, processes: Processes) -> Runtime:
+        """Return the same for processes that are not to be joined."""
+        other = Runtime(self._device, self._workers, alone=True)
+        other.progress, other._known = self.progress, processes
+        return other
 
     @property
     def processes(self) -> Processes:

@@ -16,6 +16,7 @@ from affinitynet.work.folder import WorkFolder
 
 MADE = {
     "make-masks": "has no finished masks; run `affinitynet run` first",
+    "check-data": "was not begun; run `affinitynet train-classifier` first",
     "train-classifier": "has no trained classifier; run `affinitynet train-classifier` first",
 }
 """What is said where a stage has not finished."""

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from affinitynet.errors import InputError
+from affinitynet.runtime.processes import ALONE
 from affinitynet.runtime.runtime import Runtime
 
 
@@ -31,22 +32,22 @@ def label_share(
     Raises:
         InputError: there is no such share, no network to label with, or settings or images have changed since.
     """
-    from affinitynet.pipeline.labelling import begin, label, lacking, ready_stages
+    from affinitynet.pipeline.labelling import label, lacking, ready_stages
     from affinitynet.pipeline.run import open_context
     from affinitynet.tools.finished import open_finished
 
     number, count = share_of(shard)
-    runtime = runtime or Runtime(alone=True)
-    finished = open_finished(work, data, "train-classifier")
+    runtime = (runtime or Runtime()).by(ALONE)  # whatever the rank of this task is
+    finished = open_finished(work, data, "check-data")
     context = open_context(finished.collection.root, finished.folder, finished.given, runtime, finished.tags)
     stages = ready_stages(context)
-    if missing:
+    if missing and stages:
         lines = [line for stage in stages if (line := lacking(context, stage, count)) is not None]
-        return lines or ["nothing is missing; `affinitynet run` does what is left"]
-    begin(context, stages)
+        return lines or ["nothing is missing"]
+    if not stages:
+        return ["nothing is left to label; `affinitynet run` does what is left"]
     images = label(context, stages, number - 1, count)
-    names = ", ".join(stage.name for stage in stages)
-    return [f"share {number} of {count}, {images} images: {names or 'nothing is left to do'}"]
+    return [f"share {number} of {count}, {images} images: {', '.join(stage.name for stage in stages)}"]
 
 
 def share_of(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from affinitynet.errors import InputError, LeftOut, Problems
 from affinitynet.files import write_json
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.pipeline.context import Context
-from affinitynet.pipeline.machine import training_precision
+from affinitynet.pipeline.machine import LABELLED, chosen_precision
 from affinitynet.records import TaggedImage
 from affinitynet.work.drive import refused_names
 from affinitynet.work.folder import save_left_out
@@ -72,10 +72,11 @@ def check_data(context: Context) -> None:
         context.runtime.progress.say(f"check-data: {len(left_out)} skipped, the first: {left_out[0].reason}")
         save_left_out(context.work.left_out_file, left_out)
     usable = context.unchecked.without(left_out)
-    trainings = ("classifier", context.config.propagation, "segmenter")
-    if context.runtime.processes.first and any(is_open(context.given, f"{name}.precision") for name in trainings):
+    networks = ("classifier", context.config.propagation, "segmenter", *LABELLED)
+    undecided = [name for name in networks if is_open(context.given, f"{name}.precision")]
+    if context.runtime.processes.first and undecided:
         backbone = build_backbone(context.config.network, context.config.taps)
-        context.decide(training_precision(backbone, context.runtime.device, trainings, STAGE))
+        context.decide(chosen_precision(backbone, context.runtime.device, undecided, STAGE))
     write_facts(context.work.collection_file, survey(usable, context.split, facts, left_out, problems.remarks))
 
 

@@ -35,8 +35,8 @@ from affinitynet.models.segmenter import (
     LARGEFOV,
     LONG_SIDE,
     NOT_FOUND,
-    Learning,
     Segmenter,
+    TrainingOutput,
     start_from,
     start_from_hub,
 )
@@ -125,7 +125,7 @@ def train_segmenter(context: Context) -> None:
         if number:
             _relabel(context, model, number)
         samples = SegmenterSamples(seen, len(model.classes), masks, config, model.mean, model.std)
-        context.fit("segmenter", model, samples, partial(_loss, config), of_a_round)
+        context.fit("segmenter", model, samples, partial(segmenter_loss, config), of_a_round)
         if number + 1 < rounds:
             _finish_round(context, model, number + 1)
     if context.runtime.processes.first:
@@ -163,7 +163,8 @@ def _finish_round(context: Context, model: Segmenter, number: int) -> None:
 
 def _relabel(context: Context, model: Segmenter, number: int) -> None:
     """Write what the network finds in the training images, as the next round's labels."""
-    predictor = SegmentationPredictor(model, PredictConfig(), context.runtime.device)
+    plain = PredictConfig(precision=context.config.predict.precision)
+    predictor = SegmentationPredictor(model, plain, context.runtime.device)
     label_images(
         context,
         context.work.relabelled,
@@ -223,14 +224,15 @@ def _start(model: Segmenter, context: Context) -> None:
         start_from_hub(model)
 
 
-def _loss(config: SegmenterConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+def segmenter_loss(config: SegmenterConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    """Return the loss of a batch of :class:`SegmenterSamples` (docs/method.md, "Segmentation network")."""
     images, labels, tags = batch
     found = model(images)
-    logits = found.pixels if isinstance(found, Learning) else found
+    logits = found.pixels if isinstance(found, TrainingOutput) else found
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     loss = total / mean_count((labels != IGNORE).sum())
     if config.dice:
         loss = loss + config.dice * dice_loss(logits, labels, mean_count)
-    if isinstance(found, Learning):
+    if isinstance(found, TrainingOutput):
         loss = loss + config.tag_loss * presence_loss(found.tags, labels, tags, mean_count)
     return loss

@@ -277,7 +277,7 @@ class _Padded(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model.padded_logits(self.model.coarse(x))
+        return self.model.padded_logits(self.model.coarse_of_padded(x))
 
 
 @contextmanager
