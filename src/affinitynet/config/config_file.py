@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.config.wrong_values import in_plain_words
+from affinitynet.config.wrong_values import check_nulls, in_plain_words
 from affinitynet.errors import InputError, nearest, one_line
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -84,6 +84,7 @@ def config_from_dict(values: dict, base: PipelineConfig, source: str) -> Pipelin
         affinitynet.errors.InputError: here: walk.betta: unknown setting; did you mean 'beta'?
     """
     _check_keys(values, to_dict(base), source, "")
+    check_nulls(values, PipelineConfig, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(PipelineConfig, nested_key="config")
     parser.set_defaults({"config": to_dict(base)})
@@ -91,8 +92,7 @@ def config_from_dict(values: dict, base: PipelineConfig, source: str) -> Pipelin
         parsed = parser.parse_object({"config": values})
         return parser.instantiate(parsed).config
     except (ArgumentError, ValueError, TypeError) as error:
-        message = one_line(error).replace('key "config.', 'key "')
-        raise InputError(f"{source}: {in_plain_words(message)}") from None
+        raise InputError(f"{source}: {in_plain_words(one_line(error))}") from None
 
 
 def _check_keys(values: dict, known: dict, source: str, prefix: str) -> None:
