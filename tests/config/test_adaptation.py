@@ -22,7 +22,7 @@ def test_without_a_plan_the_papers_values_hold():
     assert seed_crf(config) == config.crf
 
 
-@pytest.mark.parametrize("size", [12.0, 36.0, 79.0, 81.0, 500.0])
+@pytest.mark.parametrize("size", [12.0, 36.0, WALKED - 1, WALKED + 1, 500.0])
 def test_what_was_given_by_hand_is_never_overridden(size):
     given_by_hand = PipelineConfig(seeds=SeedConfig(low_alpha=2.0, crf_scale=0.5))
     config = adapted(given_by_hand, decisions(seen(size)))

@@ -242,3 +242,14 @@ def mean_iou(confusion: np.ndarray) -> float:
         if union:
             scores.append(confusion[c, c] / union)
     return float(np.mean(scores))
+
+
+def presence_loss(logits, labels, tags) -> float:
+    """Binary cross-entropy of the classes of each crop, where labels or tags say whether they are there."""
+    losses = []
+    for scores, crop, whole in zip(logits.tolist(), labels.flatten(1).tolist(), tags.tolist(), strict=True):
+        for number, (score, tag) in enumerate(zip(scores, whole, strict=True)):
+            shown = number + 1 in crop
+            if shown or not tag:
+                losses.append(float(np.log1p(np.exp(-score if shown else score))))
+    return sum(losses) / len(losses)

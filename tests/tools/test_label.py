@@ -12,7 +12,7 @@ from affinitynet.config.trainings import IRNetConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.table import Stage, stages_of
-from affinitynet.tools.label import label_share
+from affinitynet.tools.label import label_shard
 from affinitynet.work.folder import WorkFolder
 from tests.support.worlds import QUICK, snapshot
 
@@ -41,7 +41,7 @@ def test_the_union_of_the_shares_is_what_a_run_makes(work, world):
     unlabelled(work)
     for number in (3, 1, 2):  # in any order
         assert not any(record.finished for name, record in WorkFolder(work).records().items() if name in STAGES)
-        label_share(work, shard=f"{number}/3")
+        label_shard(work, shard=f"{number}/3")
     assert all(WorkFolder(work).records()[name].finished for name in STAGES[:-1])
     assert made(work) == expected
     run_pipeline(world, work, QUICK)
@@ -53,8 +53,8 @@ def test_the_union_of_the_shares_is_what_a_run_makes(work, world):
 def test_a_share_goes_on_where_it_was_killed_and_says_what_is_missing(work, capsys):
     expected = made(work)
     unlabelled(work)
-    label_share(work, shard="1/3")
-    label_share(work, shard="2/3")
+    label_shard(work, shard="1/3")
+    label_shard(work, shard="2/3")
     lost = work / "walks" / "train_000.npz"  # the first image
     lost.unlink()
     before = {path: path.stat().st_mtime_ns for path in (work / "walks").rglob("*.npz")}
@@ -62,13 +62,13 @@ def test_a_share_goes_on_where_it_was_killed_and_says_what_is_missing(work, caps
     told = capsys.readouterr().out
     assert "random-walk: 3 of 6 missing, the first train_000; of 1/3, 3/3" in told
     assert "make-seeds: 2 of 6 missing, the first train_002; of 3/3" in told
-    label_share(work, shard="3/3")
+    label_shard(work, shard="3/3")
     assert not lost.exists()
-    label_share(work, shard="1/3")
+    label_shard(work, shard="1/3")
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
     assert (
-        label_share(work, missing=True)
-        == label_share(work)
+        label_shard(work, missing=True)
+        == label_shard(work)
         == ["nothing is left to label; `affinitynet run` does what is left"]
     )
     assert made(work) == expected
@@ -76,8 +76,8 @@ def test_a_share_goes_on_where_it_was_killed_and_says_what_is_missing(work, caps
 
 def test_it_goes_as_far_as_the_networks_are_trained(work):
     unlabelled(work, also=("train-affinity", "train-segmenter"))
-    (line,) = label_share(work, shard="1/1")
-    assert line == "share 1 of 1, 6 images: make-cams, make-seeds"
+    (line,) = label_shard(work, shard="1/1")
+    assert line == "shard 1/1, 6 images: make-cams, make-seeds"
     assert set(made(work)) == {name for name in made(work) if name.split("/")[0] in ("cams", "seeds")} != set()
 
 
@@ -86,12 +86,12 @@ def test_what_needs_all_images_is_named_where_nothing_can_be_labelled(work):
     with pytest.raises(
         InputError, match=r"nothing to label before train-classifier has run; run `affinitynet train-cl"
     ):
-        label_share(work)
+        label_shard(work)
 
 
 def test_a_task_that_finds_nothing_left_to_do_has_done_its_work(work, capsys):
     unlabelled(work, also=("train-affinity", "train-segmenter"))
-    label_share(work)
+    label_shard(work)
     assert main(["label", "--work", str(work), "--shard", "2/3"]) == 0
     assert "nothing is left to label" in capsys.readouterr().out
 
@@ -114,7 +114,7 @@ def test_objects_are_told_apart_in_the_masks_that_stay(world, tmp_path):
         stage.name for stage in stages_of(config) if stage.name not in (*STAGES, "make-instances", "train-segmenter")
     ]
     run_pipeline(world, work, config, stages=[*first, "make-cams", "make-seeds"])
-    label_share(work)
+    label_shard(work)
     assert not (work / "instances").exists()  # its masks are made anew by a network that is not trained yet
     run_pipeline(world, work, config)
     assert (
@@ -135,8 +135,8 @@ def test_a_share_does_not_finish_what_a_run_has_begun_anew(work, monkeypatch):
         folder.record(stage.name, replace(record, fingerprint="of another run"))
 
     monkeypatch.setattr(Stage, "run", changed)
-    with pytest.raises(InputError, match="a run has changed make-cams while this share was labelled"):
-        label_share(work)
+    with pytest.raises(InputError, match="a run has changed make-cams while this shard was labelled"):
+        label_shard(work)
     assert not folder.records()["make-cams"].finished
 
 
@@ -148,12 +148,12 @@ def test_images_that_came_later_are_checked_first(finished_world, tmp_path):
     work = unlabelled(root / "work")
     (root / "data" / "images" / "val_001.jpg").write_bytes((root / "data" / "images" / "val_000.jpg").read_bytes())
     with pytest.raises(InputError, match=r"recompute: check-data.*--force is a flag of `affinitynet run`"):
-        label_share(work)
+        label_shard(work)
 
 
 def test_files_made_under_other_settings_are_not_mixed_with_new_ones(work, world, capsys):
     unlabelled(work)
-    label_share(work, shard="1/2")
+    label_shard(work, shard="1/2")
     text = (work / "config.yaml").read_text()
     (work / "config.yaml").write_text(text.replace("gaussian_sxy: 3.0", "gaussian_sxy: 2.0"))
     assert text != (work / "config.yaml").read_text()
@@ -164,16 +164,16 @@ def test_files_made_under_other_settings_are_not_mixed_with_new_ones(work, world
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "3", "1/0", "a/b", "1/3/5", "", "1.0/3", "٣/٤"])
 def test_no_such_share(shard, finished, capsys):
     assert main(["label", "--work", str(finished), "--shard", shard]) == 2
-    assert "has to be a share like 3/64" in capsys.readouterr().err
+    assert "has to be a shard like 3/64" in capsys.readouterr().err
 
 
 def test_a_run_and_a_share_do_not_begin_at_once(work, monkeypatch):
     monkeypatch.setattr("affinitynet.pipeline.labelling.PATIENCE", 0.1)
     unlabelled(work)
     with WorkFolder(work).locked(), pytest.raises(InputError, match="another run is at work"):
-        label_share(work)
+        label_shard(work)
 
 
 def test_a_folder_without_a_classifier_is_refused(tmp_path, world):
     with pytest.raises(InputError, match="train-classifier"):
-        label_share(tmp_path / "nothing")
+        label_shard(tmp_path / "nothing")

@@ -251,7 +251,7 @@ _TOOLS = [
     Command(
         "label",
         "label a share of the images with the networks that are trained, for job arrays: --shard 3/64",
-        "tools.label:label_share",
+        "tools.label:label_shard",
         _show_lines,
         resumes=True,
     ),

@@ -33,7 +33,7 @@ class DrawnConfig:
     hold_out: float = 0.2
     """With learn_from masks: share of them that measures instead, if no other split has masks."""
     most: int | None = None
-    """Drawn masks to use at most, drawn at random, each class in turn; null: all."""
+    """Drawn masks to use at most, chosen at random, each class in turn; null: all."""
 
     def __post_init__(self) -> None:
         require(0 <= self.share < 1, "share", self.share, "in [0, 1)")

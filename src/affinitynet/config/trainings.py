@@ -42,7 +42,7 @@ class TrainConfig:
     momentum: float = 0.9
     """Of SGD. The released code's is in effect 0 with a learning rate of 0.1."""
     weight_decay: float = 5e-4
-    """L2 penalty on weights, not on biases; of adamw the share, times the learning rate, that a step takes off them."""
+    """L2 penalty on weights, not on biases; with adamw, decoupled weight decay."""
     poly_power: float = 0.9
     """The learning rate falls as (1 - step / steps) to this power."""
     warm_up: int = 0
@@ -196,8 +196,8 @@ class SegmenterConfig(TrainConfig):
     dice: float = 1.0
     """Weight of the Dice loss beside the cross-entropy; 0: the cross-entropy alone, the paper's."""
     tag_loss: float = 1.0
-    """Weight of the loss of a tag head, which finds the classes of the whole image; its pixels count them in. 0: there
-    is no such head, as in the paper."""
+    """Weight of the loss of the tag head, which predicts the classes of the whole image and weights those of its
+    pixels. 0: no tag head, as in the paper."""
 
     @property
     def learnt_at(self) -> float:

@@ -14,7 +14,7 @@ from affinitynet.pipeline.plan import make_plan
 from affinitynet.pipeline.run import check_maps, chosen_stages, noted_versions
 from affinitynet.pipeline.table import Stage, stages_of, why_left_out
 from affinitynet.records import TaggedImage
-from affinitynet.runtime.processes import Share
+from affinitynet.runtime.processes import Shard
 from affinitynet.work.contents import Contents
 from affinitynet.work.folder import StageRecord
 
@@ -27,7 +27,7 @@ FILES = ("cams", "seeds", "walks", "first_masks", "masks", "refined", "instances
 PATIENCE = 1800.0
 """Seconds to wait for other tasks that note what they begin or have done; each takes a second or two."""
 
-NAMED = 6  # shares that are named of those that lack something
+NAMED = 6  # shards that are named of those that lack something
 
 
 def ready_stages(context: Context) -> list[Stage]:
@@ -90,22 +90,22 @@ def begin(context: Context, stages: Sequence[Stage]) -> dict[str, str]:
 
 
 def label(context: Context, stages: Sequence[Stage], number: int, count: int) -> int:
-    """Label a share of the images; the share that is done last finishes the stages.
+    """Label a share of the images; the shard that is done last finishes the stages.
 
     Args:
         context: a run, alone.
         stages: of :func:`ready_stages`.
-        number, count: which share, from 0, of how many.
+        number, count: which shard, from 0, of how many.
 
     Returns:
-        How many images the share has.
+        How many images the shard has.
 
     Raises:
         InputError: as :func:`begin`, an image cannot be read, or a run has changed something meanwhile.
     """
     begun = begin(context, stages)
     alone = context.adapted
-    own = replace(alone, runtime=context.runtime.by(Share(number, count)))
+    own = replace(alone, runtime=context.runtime.by(Shard(number, count)))
     seconds: dict[str, float] = {}
     for stage in stages:
         start = time.monotonic()
@@ -117,8 +117,8 @@ def label(context: Context, stages: Sequence[Stage], number: int, count: int) ->
             record = context.work.records().get(stage.name)
             if record is None or record.fingerprint != begun[stage.name]:
                 raise InputError(
-                    f"--work {context.work.root}: a run has changed {stage.name} while this share was labelled; start "
-                    "the share again"
+                    f"--work {context.work.root}: a run has changed {stage.name} while this shard was labelled; start "
+                    "the shard again"
                 )
             if stage in complete and not record.finished:
                 stage.run(alone)  # writes what there is once
@@ -134,21 +134,21 @@ def _complete(context: Context, stages: Sequence[Stage]) -> list[Stage]:
 
 
 def lacking(context: Context, stage: Stage, count: int) -> str | None:
-    """Say how many images lack files of a stage, and which of ``count`` shares they belong to."""
+    """Say how many images lack files of a stage, and which of ``count`` shards they belong to."""
     images = _images(context, stage)
     kinds = [getattr(context.work, output) for output in stage.outputs if output in FILES]
     places = [place for place, record in enumerate(images) if any(record.name not in kind for kind in kinds)]
     if not places:
         return None
     first = images[places[0]].name
-    return f"{stage.name}: {len(places)} of {len(images)} missing, the first {first}; of {shares_of(places, count)}"
+    return f"{stage.name}: {len(places)} of {len(images)} missing, the first {first}; of {shards_of(places, count)}"
 
 
-def shares_of(places: Sequence[int], count: int) -> str:
-    """Name the shares that images belong to, by their places in the list.
+def shards_of(places: Sequence[int], count: int) -> str:
+    """Name the shards that images belong to, by their places in the list.
 
     Example:
-        >>> shares_of([2, 66, 3], 64), shares_of(range(99), 99)
+        >>> shards_of([2, 66, 3], 64), shards_of(range(99), 99)
         ('3/64, 4/64', '1/99, 2/99, 3/99, 4/99, 5/99, 6/99 and 93 more')
     """
     numbers = sorted({place % count + 1 for place in places})

@@ -164,7 +164,7 @@ def _samples(context: Context, model: LocalClassifier, records: Sequence[TaggedI
     def see(record: TaggedImage) -> None:
         image = context.image(record)
         features = see_places(model, image, context.runtime.device, context.config.cams.precision)
-        found[record.name] = Sample(record.tags, gradient(image).to(features.device), features[0].half())
+        found[record.name] = Sample(record.tags, gradient(image), features[0].half().cpu())
 
     context.runtime.for_each_image(f"{LABEL}: outlines", see, chosen)
     return [found[record.name] for record in chosen]
@@ -175,7 +175,7 @@ def _contrast(model: LocalClassifier, samples: Sequence[Sample]) -> float:
     """Return how much stronger the image's gradient is where the outlines of what is seen lie: 1 is by chance."""
     ratios: list[list[float]] = [[] for _ in model.classes]
     for sample in samples:
-        scores = model.place_probabilities(sample.features[None])[:, list(sample.tags)]
+        scores = _probabilities(model, sample)[:, list(sample.tags)]
         full = F.interpolate(scores, sample.gradient.shape, mode="bilinear", align_corners=False)[0] > SEEN
         for tag, seen in zip(sample.tags, full, strict=True):
             outline = outlines(seen)
@@ -184,6 +184,11 @@ def _contrast(model: LocalClassifier, samples: Sequence[Sample]) -> float:
                 ratios[tag].append(float(sample.gradient[outline].mean()) / max(mean, LEAST_GRADIENT))
     known = [float(np.mean(found)) for found in ratios if found]
     return max(float(np.mean(known)), LEAST_GRADIENT) if known else 1.0
+
+
+def _probabilities(model: LocalClassifier, sample: Sample) -> Tensor:
+    """Return how probable each class is in each place of a sample, [1, C, h, w], on the CPU."""
+    return model.place_probabilities(sample.features[None].to(model.mean.device)).cpu()
 
 
 def gradient(image: np.ndarray) -> Tensor:
@@ -222,7 +227,7 @@ def _with_sizes(
     sizes: list[list[float]] = [[] for _ in learnt]
     parts: list[list[float]] = [[] for _ in learnt]
     for sample in samples:
-        seen = model.place_probabilities(sample.features[None])[0] > SEEN
+        seen = _probabilities(model, sample)[0] > SEEN
         pixels = sample.gradient.shape[0] / seen.shape[1]
         for number in sample.tags:
             shares[number].append(float(seen[number].float().mean()))

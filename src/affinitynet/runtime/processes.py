@@ -98,11 +98,11 @@ class Processes:
 ALONE = Processes()
 
 
-class Share(Processes):
+class Shard(Processes):
     """One of ``count`` tasks that label a share each and know nothing of each other: none is first, none waits.
 
     Example:
-        >>> Share(0, 3).share("abcdefg"), Share(0, 3).first
+        >>> Shard(0, 3).share("abcdefg"), Shard(0, 3).first
         (['a', 'd', 'g'], False)
     """
 

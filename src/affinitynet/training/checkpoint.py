@@ -43,7 +43,7 @@ def restore_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Opti
     """Undo :func:`save_checkpoint`; return the loss table.
 
     Raises:
-        InputError: the file is none of this version, or broken.
+        InputError: the file is not of this version, or broken.
     """
     try:
         with safe_open(path, framework="pt") as file:
