@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from affinitynet.config.presets import preset
-from affinitynet.config.trainings import Precision
+from affinitynet.config.trainings import PrecisionChoice
 from affinitynet.data.transforms import normalise, resize, to_tensor
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.backbones.registry import build_backbone
@@ -45,7 +45,7 @@ def plain_loop(model: TagClassifier, image: np.ndarray, scales: tuple[float, ...
     return class_activation_maps(maps, (height, width))
 
 
-def ours(network: str, precision: Precision, device: str) -> MaskPredictor:
+def ours(network: str, precision: PrecisionChoice, device: str) -> MaskPredictor:
     config = preset(network)
     config = replace(config, cams=replace(config.cams, precision=precision))
     return MaskPredictor(classifier(network), None, config, device)

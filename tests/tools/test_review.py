@@ -19,7 +19,7 @@ from affinitynet.files import read_label_image
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.tools.finished import open_finished
 from affinitynet.tools.review.actions import Brush, painted, read_action
-from affinitynet.tools.review.order import in_turn
+from affinitynet.tools.review.order import most_to_teach
 from affinitynet.tools.review.server import ReviewServer
 from affinitynet.tools.review.session import ConflictError, Listed, ReviewSession
 from tests.support.worlds import copied
@@ -182,10 +182,10 @@ def test_the_brush_paints_what_it_covers():
 def test_doubtful_and_disputed_images_come_first_and_every_class_soon():
     images = [Listed(f"x{n}", "all", ("x",), n / 10, n / 10, None) for n in range(9)]
     images += [Listed("y", "all", ("y", "x"), 0.0, 0.0, None), Listed("none", "all", (), 0.9, 0.9, None)]
-    names = [image.name for image in in_turn(images)]
+    names = [image.name for image in most_to_teach(images)]
     assert names[:3] == ["y", "x8", "x7"]
     assert names[-1] == "none"  # without a tag there is nothing to be wrong
-    assert in_turn([]) == []
+    assert most_to_teach([]) == []
 
 
 class Visitor:

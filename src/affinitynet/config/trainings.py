@@ -8,7 +8,6 @@ from typing import Literal
 
 from affinitynet.errors import InputError
 
-Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import zip_longest
 
 import numpy as np
 
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection
+from affinitynet.data.turns import in_turn
 from affinitynet.errors import InputError
 from affinitynet.records import TaggedImage
 
@@ -70,9 +70,8 @@ def _some(names: Iterable[str], count: int, seed: int) -> list[str]:
 def _each_class_in_turn(records: Mapping[str, TaggedImage], seed: int) -> list[str]:
     """Order names at random, but each class in turn, and last those without a tag, whose masks say nothing new."""
     kinds: dict[int, list[str]] = {}
-    for name in _some(records, len(records), seed):
+    at_random = _some(records, len(records), seed)
+    for name in at_random:
         for tag in records[name].tags:
             kinds.setdefault(tag, []).append(name)
-    turns = zip_longest(*(kinds[tag] for tag in sorted(kinds)))
-    tagged = dict.fromkeys(name for turn in turns for name in turn if name is not None)
-    return [*tagged, *(name for name in _some(records, len(records), seed) if name not in tagged)]
+    return list(dict.fromkeys([*in_turn(kinds[tag] for tag in sorted(kinds)), *at_random]))

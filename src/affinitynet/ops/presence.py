@@ -34,8 +34,8 @@ def presence_loss(
         >>> round(float(presence_loss(right, labels, tags)), 3), round(float(presence_loss(wrong, labels, tags)), 3)
         (0.0, 9.0)
     """
-    count = len(logits), IGNORE + 1
-    shown = torch.zeros(count, device=logits.device).scatter_(1, labels.flatten(1), 1.0)[:, 1 : logits.shape[1] + 1]
+    every_label = torch.zeros(len(logits), IGNORE + 1, device=logits.device)
+    shown = every_label.scatter_(1, labels.flatten(1), 1.0)[:, 1 : logits.shape[1] + 1]
     known = torch.maximum(shown, 1 - tags)
     each = F.binary_cross_entropy_with_logits(logits.float(), shown, reduction="none")
     return (each * known).sum() / mean_count(known.sum()).clamp(min=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, zip_longest
+from itertools import islice
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.data.images import image_size
+from affinitynet.data.turns import in_turn
 from affinitynet.inference.tagged import see_places
 from affinitynet.models.local_classifier import STRIDE, LocalClassifier, seen_size
 from affinitynet.pipeline.context import Context, start_backbone
@@ -100,9 +101,8 @@ def _fitting(context: Context, depth: int) -> list[TaggedImage]:
     for index in np.random.default_rng(context.config.seed).permutation(len(records)).tolist():
         for kind in records[index].tags or (NO_TAG,):
             kinds.setdefault(kind, []).append(index)
-    in_turn = (index for turn in zip_longest(*kinds.values()) for index in turn if index is not None)
     drawn = [index for index, record in enumerate(records) if record.drawn]
-    chosen = list(islice(dict.fromkeys([*drawn, *in_turn]), number))
+    chosen = list(islice(dict.fromkeys([*drawn, *in_turn(kinds.values())]), number))
     context.runtime.progress.say(
         f"{LABEL}: learns from {len(chosen)} of {len(records)} images, drawn evenly from the classes: as many as fit "
         "into memory"

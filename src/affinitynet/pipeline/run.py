@@ -210,6 +210,7 @@ def _begin(context: Context, sources: dict[str, str], contents: Contents, todo: 
 
 
 def noted_versions() -> dict[str, str]:
+    """Return the versions that a stage's record notes: name -> version, of Python and of what computes."""
     return {"python": platform.python_version(), **{name: version(name) for name in NOTED_VERSIONS}}
 
 

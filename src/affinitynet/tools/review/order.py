@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from affinitynet.data.turns import in_turn
+
 
 class Doubtful(Protocol):
     """An image and how much it can teach."""
@@ -22,7 +24,7 @@ class Doubtful(Protocol):
 Image = TypeVar("Image", bound=Doubtful)
 
 
-def in_turn(images: Sequence[Image]) -> list[Image]:
+def most_to_teach(images: Sequence[Image]) -> list[Image]:
     """Put images in the order in which their correction should teach most.
 
     That is where the scores of the classes are close to each other and where steps disagree, by the sum of both ranks;
@@ -34,7 +36,7 @@ def in_turn(images: Sequence[Image]) -> list[Image]:
         >>> found = [
         ...     Listed(n, "all", t, d, 0.0, None) for n, t, d in (("a", "x", 0.9), ("b", "x", 0.8), ("c", "y", 0.1))
         ... ]
-        >>> [image.name for image in in_turn(found)]
+        >>> [image.name for image in most_to_teach(found)]
         ['c', 'a', 'b']
     """
     ranks = {image.name: 0.0 for image in images}
@@ -53,7 +55,4 @@ def in_turn(images: Sequence[Image]) -> list[Image]:
         kinds.setdefault(min(image.tags, key=lambda tag: (counts[tag], tag), default=""), []).append(image)
     untagged = kinds.pop("", [])
     order = sorted(kinds, key=lambda kind: (counts[kind], kind))
-    found: list[Image] = []
-    for turn in range(max(map(len, kinds.values()), default=0)):
-        found += [kinds[kind][turn] for kind in order if turn < len(kinds[kind])]
-    return found + untagged
+    return [*in_turn(kinds[kind] for kind in order), *untagged]

@@ -23,7 +23,7 @@ from affinitynet.pipeline.doubts import read_doubts
 from affinitynet.records import BACKGROUND, TaggedImage
 from affinitynet.tools.finished import Finished
 from affinitynet.tools.review.actions import Change, Stroke, painted, read_action
-from affinitynet.tools.review.order import in_turn
+from affinitynet.tools.review.order import most_to_teach
 from affinitynet.tools.review.steps import Action, Step, Steps, load_steps
 
 KEPT = 4
@@ -74,7 +74,7 @@ class ReviewSession:
         for name, (split, record) in self._records.items():
             now = self._steps(record).now
             listed.append(Listed(name, split, now.tags, *doubts.get(name, (0.0, 0.0)), now.verdict))
-        return in_turn(listed)
+        return most_to_teach(listed)
 
     def picture(self, name: str) -> bytes:
         """Return an image as JPEG, at the size it is labelled at.
