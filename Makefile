@@ -21,6 +21,7 @@ test-long: $(READY)  ## minutes more: whole real images against the released cod
 
 torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader
 	$(BIN)/python -m tests.support.torture
+	$(BIN)/python -m tests.support.restarts
 	$(BIN)/python -m tests.support.hostile
 	$(BIN)/python -m tests.support.fuzz
 

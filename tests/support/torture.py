@@ -50,7 +50,7 @@ def torture(folder: Path, kills: int, seed: int) -> Count:
     _await(started(time.monotonic))  # starts the server, which is not to be timed
     start = time.monotonic()
     _await(started(_run, data, folder / "whole"))
-    whole, seconds = _artifacts(folder / "whole"), time.monotonic() - start
+    whole, seconds = artifacts(folder / "whole"), time.monotonic() - start
     draw, count = random.Random(seed), Count()
     while count.kills < kills:
         child = started(_run, data, folder / "killed")
@@ -65,7 +65,7 @@ def torture(folder: Path, kills: int, seed: int) -> Count:
         if child.exitcode == 0 or count.kills == kills:
             if child.exitcode:
                 _await(started(_run, data, folder / "killed"))
-            found = _artifacts(folder / "killed")
+            found = artifacts(folder / "killed")
             count.finished += 1
             different = [name for name in sorted(found.keys() | whole.keys()) if found.get(name) != whole.get(name)]
             print(*different, sep="\n", end="\n" if different else "", flush=True)
@@ -89,7 +89,7 @@ def _await(child: BaseProcess) -> None:
         raise SystemExit("the run that nobody killed failed")
 
 
-def _artifacts(work: Path) -> dict[str, bytes]:
+def artifacts(work: Path) -> dict[str, bytes]:
     return {name: content for name, content in snapshot(work).items() if name not in VOLATILE}
 
 
