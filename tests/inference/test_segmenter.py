@@ -11,14 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from affinitynet.cli import main
-from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
 from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
-from affinitynet.inference.untagged import SegmentationPredictor
+from affinitynet.inference.untagged import SEEN, SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
+from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter
@@ -39,7 +40,7 @@ def test_every_architecture_labels_every_pixel_and_trains(architecture, finds_ta
     pixels = found.pixels if finds_tags else found
     loss = F.cross_entropy(pixels, torch.zeros(1, 72, 100, dtype=torch.int64))
     (loss + found.tags.sum() if finds_tags else loss).backward()
-    assert model.tag_head is None or model.tag_head.weight.grad is not None
+    assert model.tag_head is None or model.tag_head.classify.weight.grad is not None
     groups = model.parameter_groups()
     parameters = [id(p) for group in groups for p in group["params"]]
     assert sorted(parameters) == sorted(id(p) for p in model.parameters() if p.requires_grad)
@@ -64,6 +65,27 @@ def test_the_encoder_starts_from_the_backbone(architecture):
     weights = dict(backbone.named_parameters())
     for name, parameter in model.encoder.named_parameters():
         assert torch.equal(parameter, weights[name.replace("model.", "network.", 1)])
+
+
+@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "LargeFOV"])
+def test_tags_are_found_by_the_backbones_last_features(architecture):
+    """Pretrained they are, also where the architecture leaves the last convolution out, and their BatchNorm stays."""
+    model, backbone = Segmenter(architecture, "lite", ["a", "b"], finds_tags=True), build_backbone("lite").eval()
+    start_from(model, backbone)
+    assert model.tag_head is not None
+    assert model.tag_head.classify.in_features == 1280
+    rates = {id(p): group["factor"] for group in model.parameter_groups() for p in group["params"]}
+    assert rates[id(model.tag_head.classify.weight)] == 10
+    assert all(rates[id(parameter)] <= 2 for parameter in model.tag_head.last.parameters())
+    before = {key: value.clone() for key, value in model.tag_head.last.named_buffers()}
+    x = torch.rand(2, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+    model.train()(x)
+    assert all(torch.equal(value, before[key]) for key, value in model.tag_head.last.named_buffers())
+    with torch.inference_mode():
+        found = model.eval().coarse(x).tags
+        expected = F.logsigmoid(model.tag_head.classify(backbone(x)[-1].mean((2, 3))))
+    assert found is not None
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_what_cannot_be_built_is_told():
@@ -154,13 +176,13 @@ def test_crops_are_laid_around_every_class(tmp_path):
 def test_images_are_labelled_at_the_size_they_were_learnt_at():
     model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
     image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
-    config = PredictConfig(precision="float32")
+    config = PredictConfig((1.0,), crf=False, precision="float32")
     scores = SegmentationPredictor(model, config).scores(image)
     model.settings["long_side"] = 112
     twice = SegmentationPredictor(model, config).scores(image)
     assert twice.shape == scores.shape
     model.settings.pop("long_side")
-    doubled = SegmentationPredictor(model, PredictConfig(precision="float32", scales=(2.0,))).scores(image)
+    doubled = SegmentationPredictor(model, PredictConfig((2.0,), crf=False, precision="float32")).scores(image)
     torch.testing.assert_close(twice, doubled)
     assert not torch.allclose(twice, scores)
 
@@ -173,10 +195,10 @@ def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(arch
     model = Segmenter.load(tmp_path / "s.safetensors")
     assert model.tag_head is not None
     with torch.no_grad():
-        model.tag_head.weight.zero_()
-        model.tag_head.bias.copy_(torch.tensor([0.0, -3.0]))
+        model.tag_head.classify.weight.zero_()
+        model.tag_head.classify.bias.copy_(torch.tensor([0.0, -3.0]))
     image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
-    predictor = SegmentationPredictor(model, PredictConfig(precision="float32"))
+    predictor = SegmentationPredictor(model, PredictConfig((1.0,), "each", crf=False, precision="float32"))
     told, own = predictor.scores(image, tags_known=True), predictor.scores(image)
     x = normalise(to_tensor(image), model.mean, model.std)[None]
     with torch.inference_mode():
@@ -200,7 +222,8 @@ def test_masks_enlarge_as_interpolation_does():
 def test_probabilities_are_those_of_the_network():
     model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
     image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
-    scores = SegmentationPredictor(model, PredictConfig(precision="float32")).scores(image)
+    config = PredictConfig((1.0,), "each", crf=False, precision="float32")
+    scores = SegmentationPredictor(model, config).scores(image)
     x = normalise(to_tensor(image), model.mean, model.std)[None]
     with torch.inference_mode():
         expected = (model(x).softmax(1) + model(x.flip(-1)).softmax(1).flip(-1))[0] / 2
@@ -210,6 +233,44 @@ def test_probabilities_are_those_of_the_network():
     large = np.zeros((120, 300, 3), np.uint8)
     assert small.scores(large).shape == (3, 26, 64)
     assert small.predict(large).shape == (120, 300)
+
+
+def test_sizes_are_mirrored_by_turns():
+    torch.manual_seed(0)
+    model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+
+    def seen(scale: float, mirrored: bool) -> torch.Tensor:
+        shown = image[:, ::-1].copy() if mirrored else image
+        config = PredictConfig((scale,), crf=False, precision="float32")
+        found = SegmentationPredictor(model, config).scores(shown)
+        return found.flip(-1) if mirrored else found
+
+    config = PredictConfig((0.5, 1.0, 1.5), crf=False, precision="float32")
+    expected = (seen(0.5, False) + seen(1.0, True) + seen(1.5, False)) / 3
+    torch.testing.assert_close(SegmentationPredictor(model, config).scores(image), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"bilateral_sxy": 9.0, "gaussian_sxy": 1.0}])
+def test_the_crf_that_follows_has_the_widths_of_the_seeds_and_sees_what_may_be_there(settings):
+    torch.manual_seed(0)
+    model = Segmenter("LargeFOV", "lite", ["a", "b", "c"], finds_tags=True).eval()
+    assert model.tag_head is not None
+    with torch.no_grad():
+        model.tag_head.classify.weight.zero_()
+        model.tag_head.classify.bias.copy_(torch.tensor([0.0, -9.0, 1.0]))  # b is nowhere in the image
+    model.settings["crf"] = settings
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    plain = SegmentationPredictor(model, PredictConfig(crf=False, precision="float32")).scores(image)
+    assert plain[2].max() < SEEN < plain[[1, 3]].amin((1, 2)).min()
+    predictor = SegmentationPredictor(model, PredictConfig(precision="float32"))
+    expected = dense_crf(torch.from_numpy(image), plain[[0, 1, 3]], CRFParams(**settings))
+    torch.testing.assert_close(predictor.scores(image)[[0, 1, 3]], expected, atol=1e-5, rtol=1e-4)
+    assert not predictor.scores(image)[2].any()
+    assert (predictor.predict(image) == np.array([0, 1, 3])[expected.argmax(0).numpy()]).all()
+    model.settings["crf"] = {"widths": 3}
+    with pytest.raises(InputError, match="settings of the CRF"):
+        predictor.predict(image)
 
 
 def test_predict_keeps_names_and_continues(world, finished, tmp_path, capsys):

@@ -37,7 +37,7 @@ class Largest(TorchDispatchMode):
 def test_rows_of_every_architecture_are_those_of_the_whole(architecture, finds_tags, monkeypatch):
     torch.manual_seed(0)
     model = Segmenter(architecture, "lite", CLASSES, finds_tags=finds_tags).eval()
-    predictor = SegmentationPredictor(model, PredictConfig(precision="float32", scales=(1.0, 0.6)))
+    predictor = SegmentationPredictor(model, PredictConfig((1.0, 0.6), crf=False, precision="float32"))
     image = noise(140, 100)
     whole = predictor.scores(image)
     monkeypatch.setattr(strips, "STRIP_NUMBERS", 5 * 100 * 13)  # 13 rows at a time, which do not divide the height
@@ -48,7 +48,7 @@ def test_rows_of_every_architecture_are_those_of_the_whole(architecture, finds_t
 def test_bfloat16_is_rounded_in_strips_as_in_the_whole(monkeypatch):
     torch.manual_seed(0)
     predictor = SegmentationPredictor(
-        Segmenter("DeepLabV3Plus", "lite", CLASSES).eval(), PredictConfig(precision="bfloat16")
+        Segmenter("DeepLabV3Plus", "lite", CLASSES).eval(), PredictConfig(crf=False, precision="bfloat16")
     )
     image = noise(140, 100)
     whole = predictor.scores(image)
@@ -64,17 +64,18 @@ def test_memory_does_not_grow_with_the_classes(architecture, monkeypatch):
     largest = []
     for count in (2, 120):
         model = Segmenter(architecture, "lite", [str(i) for i in range(count)], finds_tags=True).eval()
-        predictor = SegmentationPredictor(model, PredictConfig(longest_side=160))
+        predictor = SegmentationPredictor(model, PredictConfig(longest_side=160, crf=False))
         with Largest() as seen:
             predictor.predict(noise(240, 320))
         largest.append(seen.numbers)
     assert largest[0] == largest[1] < 121 * 120 * 160
 
 
-def test_predict_and_scores_agree_on_enlarged_masks(monkeypatch):
+@pytest.mark.parametrize("crf", [False, True])
+def test_predict_and_scores_agree_on_enlarged_masks(crf, monkeypatch):
     torch.manual_seed(1)
     predictor = SegmentationPredictor(
-        Segmenter("LargeFOV", "lite", CLASSES).eval(), PredictConfig(longest_side=96, precision="float32")
+        Segmenter("LargeFOV", "lite", CLASSES).eval(), PredictConfig(longest_side=96, crf=crf, precision="float32")
     )
     image = noise(200, 310)
     monkeypatch.setattr(strips, "STRIP_NUMBERS", 5 * 96 * 7)

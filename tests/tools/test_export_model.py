@@ -1,8 +1,10 @@
 """The exported model computes what ``predict`` does, at any size, and says what it cannot."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +52,11 @@ def session_of(model: Segmenter, config: PredictConfig):
 
 
 @pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "Unet", "LargeFOV"])
-@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.3)])
+@pytest.mark.parametrize(("scales", "mirror"), [((1.0,), "each"), ((0.5, 1.0, 1.3), "alternate")])
 @pytest.mark.parametrize("long_side", [None, 80])
-def test_masks_and_probabilities_are_those_of_predict(architecture, scales, long_side):
+def test_masks_and_probabilities_are_those_of_predict(architecture, scales, mirror, long_side):
     """Also of images above ``longest_side``, whose masks have their own size, and of the smallest ones."""
-    model, config = network(architecture), PredictConfig(scales=scales, longest_side=96, precision="float32")
+    model, config = network(architecture), PredictConfig(scales, mirror, 96, crf=False, precision="float32")
     if long_side:
         model.settings["long_side"] = long_side
     session, predictor = session_of(model, config), SegmentationPredictor(model, config)
@@ -74,7 +76,7 @@ def test_masks_and_probabilities_are_those_of_predict(architecture, scales, long
 
 @pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "Unet", "LargeFOV"])
 def test_images_larger_than_the_one_it_was_exported_with(architecture):
-    model, config = network(architecture), PredictConfig(longest_side=320, precision="float32")
+    model, config = network(architecture), PredictConfig((1.0,), longest_side=320, crf=False, precision="float32")
     session, predictor = session_of(model, config), SegmentationPredictor(model, config)
     for size in ((256, 192), (160, 128), (64, 320), (320, 130)):
         image = blots(*size)
@@ -83,7 +85,7 @@ def test_images_larger_than_the_one_it_was_exported_with(architecture):
 
 
 def test_real_photographs(voc_animals):
-    model, config = network(), PredictConfig(precision="float32")
+    model, config = network(), PredictConfig(crf=False, precision="float32")
     session, predictor = session_of(model, config), SegmentationPredictor(model, config)
     for path in sorted((voc_animals / "JPEGImages").iterdir())[:3]:
         image = load_image(path)
@@ -100,14 +102,16 @@ def test_the_command_and_the_script_without_torch(finished, world, tmp_path, cap
     assert main([*command, "--check", str(folder)]) == 0
     said = capsys.readouterr().out
     assert "4 classes" in said
-    assert "2 images: 100.00% of the pixels as predict in float32; " in said
+    assert "leaves out the dense CRF" in said
+    assert re.search(r"2 images: 100.00% of the pixels as predict in float32, \d+\.\d\d% with float32 and the", said)
 
     (script,) = [block for block in blocks(ROOT / "docs" / "use-the-masks.md", "python") if "onnxruntime" in block]
     script += "\nassert not {'torch', 'affinitynet'} & set(sys.modules)\n"
     names = [str(folder / photo.name) for photo in photos]
     done = subprocess.run([sys.executable, "-c", script, *names], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    predictor = SegmentationPredictor.load(finished)
+    model = SegmentationPredictor.load(finished)
+    predictor = SegmentationPredictor(model.model, replace(model.config, crf=False))
     for name, line in zip(names, done.stdout.splitlines(), strict=True):
         expected, picture = predictor.predict(load_image(Path(name))), Image.open(f"{name}.mask.png")
         assert (np.asarray(picture) == expected).mean() > 0.999
@@ -134,8 +138,6 @@ def test_what_cannot_be_exported_is_refused_and_nothing_written(tmp_path, capfd,
         with pytest.raises(InputError, match="torch cannot export this network"):
             tool.export_model(saved(network(architecture, encoder), tmp_path), out)
     assert capfd.readouterr().out == ""
-    with pytest.raises(InputError, match="the dense CRF cannot be exported"):
-        session_of(network(), PredictConfig(crf=True))
     path = saved(network("LargeFOV"), tmp_path)
     for arguments, message in (
         ({"format": "tflite"}, "--format tflite: unknown format; known: onnx"),
@@ -156,9 +158,9 @@ def test_a_network_that_holds_on_to_a_size_is_found_out():
     from affinitynet.tools.export_model.onnx_graph import onnx_model
 
     model = network("LargeFOV")
-    content = onnx_model(model, PredictConfig(longest_side=64)).SerializeToString()
+    content = onnx_model(model, PredictConfig((1.0,), longest_side=64)).SerializeToString()
     for longest_side, found_out in ((64, False), (1024, True)):
-        exact = SegmentationPredictor(model, PredictConfig(longest_side=longest_side, precision="float32"))
+        exact = SegmentationPredictor(model, PredictConfig((1.0,), longest_side=longest_side, crf=False))
         if found_out:
             with pytest.raises(InputError, match="cannot be exported for images of any size"):
                 tool._working_session(onnxruntime, content, exact)

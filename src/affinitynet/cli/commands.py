@@ -213,8 +213,12 @@ def _say_how_to_learn(corrections: int, work: Path) -> int:
 
 def _show_model(exported: Any, values: Namespace) -> int:
     print(f"model: {values.out} ({exported.megabytes:.1f} MB, {len(exported.labels) - 1} classes)")
+    if exported.without_crf:
+        print("it leaves out the dense CRF, by which predict's masks follow the outlines more closely")
     if (found := exported.comparison) is not None:
-        as_set = f", {found.equal_as_set:.2%} in {found.precision}" if found.precision != "float32" else ""
+        crf = " and the dense CRF" if exported.without_crf else ""
+        differs = exported.without_crf or found.precision != "float32"
+        as_set = f", {found.equal_as_set:.2%} with {found.precision}{crf}" if differs else ""
         print(
             f"{found.images} images: {found.equal:.2%} of the pixels as predict in float32{as_set}; "
             f"{found.seconds:.2f} s an image, predict {found.seconds_as_set:.2f} s"

@@ -11,6 +11,7 @@ from affinitynet.config.settings import (
     InstanceConfig,
     MaskConfig,
     PipelineConfig,
+    PredictConfig,
     RefineConfig,
     SeedConfig,
     WalkConfig,
@@ -30,6 +31,9 @@ PLAIN_SEGMENTER = SegmenterConfig(
     tag_loss=0.0,
 )
 """One training by the cross-entropy alone, as after the papers' masks."""
+
+PLAIN_PREDICTION = PredictConfig(scales=(1.0,), mirror="each", crf=False)
+"""One size, plain and mirrored."""
 
 
 def _paper(network: str) -> PipelineConfig:
@@ -66,6 +70,7 @@ def _paper(network: str) -> PipelineConfig:
         masks=MaskConfig(source="walk", keep_tags=False),
         refine=RefineConfig(masks=False),
         segmenter=PLAIN_SEGMENTER,
+        predict=PLAIN_PREDICTION,
     )
 
 
@@ -114,6 +119,7 @@ def _irn() -> PipelineConfig:
         refine=RefineConfig(masks=False),
         instances=InstanceConfig(within_masks=False),
         segmenter=PLAIN_SEGMENTER,
+        predict=PLAIN_PREDICTION,
         evaluate=EvaluateConfig(cam_threshold=0.15),
     )
 

@@ -7,7 +7,7 @@ Flags, ``config.yaml`` and Python share these classes: the field ``beta`` of ``W
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from affinitynet.config.trainings import (
@@ -200,18 +200,24 @@ class RefineConfig:
 class PredictConfig:
     """How the segmentation network labels images without tags."""
 
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes at which an image is labelled, each also mirrored; the probabilities are averaged."""
+    scales: tuple[float, ...] = (0.75, 1.25)
+    """Sizes at which an image is labelled; the probabilities are averaged."""
+    mirror: Literal["alternate", "each"] = "alternate"
+    """alternate: every second size is labelled mirrored, the others plain; each: every size both ways."""
     longest_side: int = 1024
     """Pixels of the long side above which an image is labelled at reduced size; its mask still has the full size."""
-    crf: bool = False
-    """Pass the probabilities through the dense CRF."""
+    crf: bool = True
+    """Pass the probabilities through the dense CRF, with the widths that the seeds were made with."""
     precision: PrecisionChoice = "auto"
     """Arithmetic of the network. auto: what is faster on this machine."""
 
     def __post_init__(self) -> None:
         require(len(self.scales) > 0 and min(self.scales) > 0, "scales", self.scales, "one or more numbers above 0")
         require(self.longest_side >= 64, "longest_side", self.longest_side, "at least 64")
+
+    def once(self) -> PredictConfig:
+        """Return the settings of labelling at one size without the CRF: for many labels that are only learnt from."""
+        return replace(self, scales=(1.0,), mirror="alternate", crf=False)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -22,20 +23,26 @@ STRIP_NUMBERS = 2**22
 
 @dataclass(frozen=True)
 class View:
-    """An image and its mirror image at one scale, as far as the network has to see them whole.
+    """An image at one scale, plain, mirrored or both, as far as the network has to see it whole.
 
     Args:
         model: the segmentation network.
-        coarse: what its :meth:`Segmenter.coarse` makes of [image, mirror image].
+        coarse: what its :meth:`Segmenter.coarse` makes of the image as often as it is seen.
         size: (H, W) of the image at this scale.
+        mirrored: of each time, whether it is seen mirrored.
     """
 
     model: Segmenter
     coarse: Coarse
     size: tuple[int, int]
+    mirrored: tuple[bool, ...]
+
+    def strongest(self) -> Tensor:
+        """Return the highest probability of each label, about: float32 [C + 1], before anything is enlarged."""
+        return self.model.padded_logits(self.coarse).float().softmax(1).amax((0, 2, 3))
 
     def probabilities(self, start: int, stop: int, size: tuple[int, int]) -> Tensor:
-        """Return the sum of both images' probabilities, float32 [C + 1, stop - start, W] of ``size`` (H, W)."""
+        """Return the sum of the probabilities each time, float32 [C + 1, stop - start, W] of ``size`` (H, W)."""
         if (start, stop) == (0, size[0]):
             return F.interpolate(self._rows(0, self.size[0])[None], size, mode="bilinear", align_corners=False)[0]
         if size == self.size:
@@ -46,8 +53,11 @@ class View:
 
     def _rows(self, start: int, stop: int) -> Tensor:
         """Return rows of the sum at the view's own size."""
-        plain, mirrored = (self._logits(self.coarse.image(number), start, stop).softmax(1)[0] for number in (0, 1))
-        return plain.add_(mirrored.flip(-1))
+        each = (
+            self._logits(self.coarse.image(number), start, stop).softmax(1)[0].flip([-1] if mirrored else [])
+            for number, mirrored in enumerate(self.mirrored)
+        )
+        return reduce(Tensor.add_, each)
 
     def _logits(self, coarse: Coarse, start: int, stop: int) -> Tensor:
         if (start, stop) == (0, self.size[0]):
@@ -75,4 +85,4 @@ def strips(views: Sequence[View], size: tuple[int, int]) -> Iterator[Tensor]:
         total = torch.zeros(labels, stop - start, width, device=views[0].coarse.features.device)
         for view in views:
             total += view.probabilities(start, stop, size)
-        yield total.div_(2 * len(views))
+        yield total.div_(sum(len(view.mirrored) for view in views))

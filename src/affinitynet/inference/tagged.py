@@ -73,7 +73,7 @@ class MaskPredictor:
         self.classifier, self.affinity_net = classifier, affinity_net
         self.segmenter = None
         if segmenter is not None:
-            self.segmenter = SegmentationPredictor(segmenter, self.config.predict, device, self.config.crf)
+            self.segmenter = SegmentationPredictor(segmenter, self.config.predict, device)
         for network in (classifier, affinity_net):
             if network is not None:
                 network.to(self.device).to(memory_format=network.backbone.layout(self.device)).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.strips import View, strips
-from affinitynet.models.segmenter import Segmenter
+from affinitynet.models.segmenter import CRF, Segmenter
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at, labels_of
 from affinitynet.records import VALUES, ValueRanges
@@ -25,15 +25,17 @@ from affinitynet.work.folder import WorkFolder
 
 LEAST = 1e-6  # probability, so that a pixel of none of the tagged classes has one
 
+SEEN = 0.05
+"""Highest probability in an image below which a class takes no part in the dense CRF: it would win no pixel there."""
+
 
 class SegmentationPredictor:
     """Turns an image into a mask; needs no tags.
 
     Args:
-        model: the segmentation network.
+        model: the segmentation network; how wide its CRF's kernels are is among its settings.
         config: scales, the longest side and whether the CRF follows.
         device: where to compute.
-        crf: parameters of the CRF.
 
     Example:
         >>> predictor = SegmentationPredictor(Segmenter("LargeFOV", "lite", ["cat", "dog"]))
@@ -46,10 +48,9 @@ class SegmentationPredictor:
         model: Segmenter,
         config: PredictConfig | None = None,
         device: torch.device | str = "cpu",
-        crf: CRFParams | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.config, self.crf = config or PredictConfig(), crf or CRFParams()
+        self.config = config or PredictConfig()
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
 
     @classmethod
@@ -66,7 +67,7 @@ class SegmentationPredictor:
             if not path.exists():
                 raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
             config = adapted(read_config(folder.config_file, config), folder.plan())
-        return cls(Segmenter.load(path), config.predict, device, config.crf)
+        return cls(Segmenter.load(path), config.predict, device)
 
     @property
     def values(self) -> ValueRanges | None:
@@ -86,16 +87,18 @@ class SegmentationPredictor:
         """Return the mask uint8 [H, W] of an image uint8 [H, W, 3]: 0 background, class + 1.
 
         It is the argmax of :meth:`scores`, enlarged to the image's size, but takes hardly more memory for many classes
-        than for few (the CRF does).
+        than for few.
 
         Raises:
             InputError: the image is not uint8 [H, W, 3].
         """
-        if self.config.crf:
-            return labels_at(self.scores(image), image.shape[:2])
         small = self._reduced(image)
+        if self.config.crf:
+            labels, scores = self._seen(small)
+            return labels.cpu().numpy().astype(np.uint8)[labels_at(scores, image.shape[:2])]
         with autocast(self.device, self.config.precision):
-            return labels_of(self._strips(small), len(small), image.shape[:2])
+            views = self._views(small)
+            return labels_of(strips(views, (small.shape[0], small.shape[1])), len(small), image.shape[:2])
 
     @torch.inference_mode()
     def scores(self, image: np.ndarray, tags_known: bool = False) -> Tensor:
@@ -105,20 +108,60 @@ class SegmentationPredictor:
 
         Args:
             image: uint8 [H, W, 3].
-            tags_known: whether the tags are known, so that those the network finds do not count.
+            tags_known: whether the tags are known: those the network finds do not count, and no CRF follows yet.
 
         Raises:
             InputError: the image is not uint8 [H, W, 3].
         """
         small = self._reduced(image)
-        scores = torch.empty(len(self.model.classes) + 1, *small.shape[:2], device=self.device)
+        if tags_known or not self.config.crf:
+            return self._probabilities(small, tags_known)
+        labels, found = self._seen(small)
+        scores = torch.zeros(len(self.model.classes) + 1, *found.shape[1:], device=self.device)
+        scores[labels] = found
+        return scores
+
+    def _seen(self, small: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return the labels int64 [L] that an image may show, background first, and what the CRF makes of them,
+        float32 [L, h, w]."""
+        with autocast(self.device, self.config.precision):
+            views = self._views(small)
+            strongest = torch.stack([view.strongest() for view in views]).amax(0)
+        strongest[0] = 1.0
+        labels = (strongest >= SEEN).nonzero()[:, 0]
+        scores = self._gathered(views, small, labels)
+        return labels, dense_crf(self._pixels(small), scores, self.crf)
+
+    @property
+    def crf(self) -> CRFParams:
+        """Parameters of the CRF that follows.
+
+        Raises:
+            InputError: the network's file has others.
+        """
+        try:
+            return CRFParams(**self.model.settings.get(CRF, {}))
+        except TypeError as error:
+            raise InputError(f"segmentation network: its settings of the CRF are not ours ({error})") from None
+
+    def _pixels(self, image: np.ndarray) -> Tensor:
+        return torch.from_numpy(image.copy()).to(self.device)
+
+    def _probabilities(self, small: np.ndarray, tags_known: bool) -> Tensor:
+        """Return the probabilities float32 [C + 1, h, w] of the network alone."""
+        with autocast(self.device, self.config.precision):
+            views = self._views(small, tags_known)
+        return self._gathered(views, small, torch.arange(len(self.model.classes) + 1, device=self.device))
+
+    def _gathered(self, views: Sequence[View], image: np.ndarray, labels: Tensor) -> Tensor:
+        """Return the mean probabilities of some labels [L] over all views of an image, float32 [L, h, w]."""
+        size = image.shape[0], image.shape[1]
+        scores = torch.empty(len(labels), *size, device=self.device)
         done = 0
         with autocast(self.device, self.config.precision):
-            for strip in self._strips(small, tags_known):
-                scores[:, done : done + strip.shape[1]] = strip
+            for strip in strips(views, size):
+                scores[:, done : done + strip.shape[1]] = strip[labels]
                 done += strip.shape[1]
-        if self.config.crf:
-            scores = dense_crf(torch.from_numpy(small.copy()).to(self.device), scores, self.crf)
         return scores
 
     def tagged_scores(self, image: np.ndarray, tags: Sequence[int], crf: CRFParams | None = None) -> Tensor:
@@ -141,7 +184,7 @@ class SegmentationPredictor:
         scores = scores / scores.sum(0)
         if crf is None:
             return scores
-        return dense_crf(torch.from_numpy(self._reduced(image).copy()).to(self.device), scores, crf)
+        return dense_crf(self._pixels(self._reduced(image)), scores, crf)
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:
         """Return a checked image at the size it is labelled at."""
@@ -149,17 +192,35 @@ class SegmentationPredictor:
             raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
         return reduced(image, self.config.longest_side)
 
-    def _strips(self, image: np.ndarray, tags_known: bool = False) -> Iterator[Tensor]:
-        """Yield the probabilities [C + 1, rows, w] of an image, from top to bottom."""
+    def _views(self, image: np.ndarray, tags_known: bool = False) -> list[View]:
+        """Return an image as the network sees it, at every scale."""
         size = image.shape[0], image.shape[1]
         learnt_at = self.model.long_side
         fit = 1.0 if learnt_at is None else learnt_at / max(size)
-        return strips([self._view(image, _scaled(size, scale * fit), tags_known) for scale in self.config.scales], size)
+        return [
+            self._view(image, _scaled(size, scale * fit), mirrored, tags_known)
+            for scale, mirrored in views_of(self.config)
+        ]
 
-    def _view(self, image: np.ndarray, size: tuple[int, int], tags_known: bool) -> View:
+    def _view(self, image: np.ndarray, size: tuple[int, int], mirrored: tuple[bool, ...], tags_known: bool) -> View:
         x = normalise(to_tensor(resize(image, size)), self.model.mean, self.model.std)[None].to(self.device)
-        x = torch.cat([x, x.flip(-1)]).contiguous(memory_format=torch.channels_last)
-        return View(self.model, self.model.coarse(x, tags_known), size)
+        x = torch.cat([x.flip(-1) if flipped else x for flipped in mirrored])
+        x = x.contiguous(memory_format=torch.channels_last)
+        return View(self.model, self.model.coarse(x, tags_known), size, mirrored)
+
+
+def views_of(config: PredictConfig) -> list[tuple[float, tuple[bool, ...]]]:
+    """Return the scales at which an image is seen and, of each time, whether mirrored.
+
+    Example:
+        >>> views_of(PredictConfig(scales=(0.5, 1.0)))
+        [(0.5, (False,)), (1.0, (True,))]
+        >>> views_of(PredictConfig(scales=(1.0,), mirror="each"))
+        [(1.0, (False, True))]
+    """
+    if config.mirror == "each":
+        return [(scale, (False, True)) for scale in config.scales]
+    return [(scale, (number % 2 == 1,)) for number, scale in enumerate(config.scales)]
 
 
 def _scaled(size: tuple[int, ...], factor: float) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.models.tag_head import TagHead
 from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
 
 LARGEFOV = "LargeFOV"
@@ -39,6 +40,9 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 
 LONG_SIDE = "long_side"
 """Name of the setting that says at which size images were learnt from."""
+
+CRF = "crf"
+"""Name of the setting that holds the parameters of the dense CRF that follows it."""
 
 NOT_FOUND = "not_found"
 """Name of the setting that lists the classes that it finds in few of the training images tagged with them."""
@@ -85,7 +89,7 @@ class Segmenter(nn.Module):
             segmentation-models-pytorch, with random weights.
         classes: the C class names; background is label 0.
         taps: of a timm backbone, as for :func:`build_backbone`.
-        finds_tags: whether it has a tag head.
+        finds_tags: whether it has a :class:`TagHead`.
 
     Raises:
         InputError: an unknown architecture or encoder.
@@ -122,7 +126,8 @@ class Segmenter(nn.Module):
             encoder_of_smp: Any = self.encoder
             self.mean, self.std, channels = Lite.mean, Lite.std, encoder_of_smp.out_channels[-1]
             self.multiple, self.smallest, self.aligned = 32, 128, True
-        self.tag_head = nn.Linear(channels, len(self.classes)) if finds_tags else None
+        of_lite = encoder == "lite" and architecture != LARGEFOV
+        self.tag_head = TagHead(channels, len(self.classes), of_lite) if finds_tags else None
 
     @property
     def long_side(self) -> int | None:
@@ -145,6 +150,10 @@ class Segmenter(nn.Module):
         """The part that starts from pretrained weights."""
         return self.network.get_submodule("encoder")
 
+    @property
+    def _pretrained(self) -> list[nn.Module]:
+        return [self.encoder] if self.tag_head is None else [self.encoder, self.tag_head.last]
+
     def forward(self, x: Tensor) -> Tensor | TrainingOutput:
         """Return logits float32 [B, C + 1, H, W] of normalised images [B, 3, H, W], background first.
 
@@ -154,8 +163,8 @@ class Segmenter(nn.Module):
             found = self(torch.cat([x, x]))
             return TrainingOutput(*(part[:1] for part in found)) if isinstance(found, TrainingOutput) else found[:1]
         if self.training and self.tag_head is not None:
-            features, pooled = self._seen(self._fitting(x))
-            return TrainingOutput(self.logits(Coarse(features), x.shape[2:]), self.tag_head(pooled))
+            features, last = self._seen(self._fitting(x))
+            return TrainingOutput(self.logits(Coarse(features), x.shape[2:]), self.tag_head(last))
         return self.logits(self.coarse(x), x.shape[2:])
 
     def coarse(self, x: Tensor, tags_known: bool = False) -> Coarse:
@@ -170,10 +179,10 @@ class Segmenter(nn.Module):
 
     def coarse_of_padded(self, x: Tensor, tags_known: bool = False) -> Coarse:
         """Return the same of images of a :meth:`padded` size, as they are."""
-        features, pooled = self._seen(x)
-        return Coarse(
-            features, None if tags_known or self.tag_head is None else F.logsigmoid(self.tag_head(pooled).float())
-        )
+        features, last = self._seen(x)
+        if tags_known or self.tag_head is None:
+            return Coarse(features)
+        return Coarse(features, F.logsigmoid(self.tag_head(last).float()))
 
     def logits(self, coarse: Coarse, size: tuple[int, ...]) -> Tensor:
         """Return logits float32 [B, C + 1, H, W] of images of ``size`` (H, W)."""
@@ -203,13 +212,13 @@ class Segmenter(nn.Module):
         return _with_tags(F.conv2d(rows, convolution.weight, convolution.bias, padding=(0, reach)), coarse.tags)
 
     def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features [B, D, h, w] of padded images, and the mean [B, E] of the encoder's last."""
+        """Return features of padded images: [B, D, h, w] for the pixels, and the encoder's last, [B, E, h', w']."""
         features = self.encoder(x)
         if isinstance(self.network, LargeFOV):
             coarse = self.network.head(features[-1])
         else:
             coarse = self.network.get_submodule("decoder")(features)
-        return coarse, features[-1].mean((2, 3))
+        return coarse, features[-1]
 
     def _fitting(self, x: Tensor) -> Tensor:
         """Return images padded to a size that the architecture accepts."""
@@ -224,18 +233,18 @@ class Segmenter(nn.Module):
         return max(self.smallest - side, -side % self.multiple)
 
     def train(self, mode: bool = True) -> Segmenter:
-        """Set the mode of all layers except the encoder's BatchNorm, which keeps its statistics as elsewhere."""
+        """Set the mode of all layers except pretrained BatchNorm, which keeps its statistics as elsewhere."""
         super().train(mode)
-        for module in self.encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        for part in self._pretrained:
+            for module in part.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         return self
 
     def parameter_groups(self) -> list[dict]:
-        """Return the optimiser's groups; everything but the encoder is new."""
-        known = {id(module) for module in self.encoder.modules()}
-        new = [m for m in self.network.modules() if id(m) not in known and not list(m.children())]
-        return parameter_groups(self, new if self.tag_head is None else [*new, self.tag_head])
+        """Return the optimiser's groups; what does not start from pretrained weights is new."""
+        known = {id(module) for part in self._pretrained for module in part.modules()}
+        return parameter_groups(self, [m for m in self.modules() if id(m) not in known and not list(m.children())])
 
     @classmethod
     def load(cls, path: Path) -> Segmenter:
@@ -290,15 +299,19 @@ def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
 
 
 def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
-    """Give a segmenter's encoder the weights of a backbone of the same network, and freeze what the backbone freezes.
+    """Give a segmenter the weights of a backbone that its encoder is built from, and freeze what the backbone freezes.
 
     Raises:
         InputError: the encoder is a different network.
     """
-    state, trained = backbone.state_dict(), {name: p.requires_grad for name, p in backbone.named_parameters()}
-    if segmenter.settings["architecture"] != LARGEFOV:  # elsewhere the encoder is timm's network in another wrapper
-        state = {f"model.{key.removeprefix('network.')}": value for key, value in state.items()}
-        trained = {f"model.{key.removeprefix('network.')}": value for key, value in trained.items()}
+    in_timm = segmenter.settings["architecture"] != LARGEFOV  # elsewhere the encoder is the backbone itself
+
+    def renamed(key: str) -> str:
+        return f"model.{key.removeprefix('network.')}" if in_timm else key
+
+    known = backbone.state_dict()
+    state = {renamed(key): value for key, value in known.items()}
+    trained = {renamed(name): parameter.requires_grad for name, parameter in backbone.named_parameters()}
     wanted = segmenter.encoder.state_dict()
     if missing := set(wanted) - set(state):
         raise InputError(
@@ -307,6 +320,8 @@ def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
             "--segmenter.architecture LargeFOV, or --segmenter.start imagenet"
         )
     segmenter.encoder.load_state_dict({key: state[key] for key in wanted})
+    if segmenter.tag_head is not None:
+        segmenter.tag_head.start_from(known)
     for name, parameter in segmenter.encoder.named_parameters():
         parameter.requires_grad_(trained[name])
 

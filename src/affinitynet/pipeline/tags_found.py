@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from affinitynet.config.settings import PredictConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.segmenter import Segmenter
@@ -22,8 +21,7 @@ ENOUGH = 0.5
 def not_found(context: Context, model: Segmenter) -> list[str]:
     """Return, and say, of which classes the network finds no pixel in most of the training images tagged with them."""
     looked_at = some_of_each_class(context.training_images, OF_A_CLASS, IN_ALL, context.config.seed)
-    plain = PredictConfig(precision=context.config.predict.precision)
-    predictor = SegmentationPredictor(model, plain, context.runtime.device)
+    predictor = SegmentationPredictor(model, context.config.predict.once(), context.runtime.device)
     tagged, found = np.zeros(len(model.classes), int), np.zeros(len(model.classes), int)
     present: dict[str, set[int]] = {}
 

@@ -26,7 +26,7 @@ def refine_masks(context: Context) -> None:
         _restore(context)
         return
     model = Segmenter.load(context.work.weights("segmenter"))
-    predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device, context.config.crf)
+    predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
 
     table, before = context.work.added_refined_file, kept_tags.noted(context.work.added_file)
 

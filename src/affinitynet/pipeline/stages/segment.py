@@ -11,8 +11,7 @@ from affinitynet.pipeline.context import Context
 def segment(context: Context) -> None:
     """Write ``segmented/NAME.png`` of every image of the evaluation splits; the tags are not looked at."""
     model = Segmenter.load(context.work.weights("segmenter"))
-    config = context.config
-    predictor = SegmentationPredictor(model, config.predict, context.runtime.device, config.crf)
+    predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
     records = {r.name: r for split in context.collection.evaluation_splits for r in context.collection.split(split)}
     own = context.runtime.processes.share(list(records.values()))
     segmented = context.work.segmented

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from affinitynet.config.adaptation import given
-from affinitynet.config.settings import PipelineConfig, PredictConfig
+from affinitynet.config.adaptation import given, seed_crf
+from affinitynet.config.settings import PipelineConfig
 from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import (
@@ -32,6 +32,7 @@ from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
 from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import (
+    CRF,
     LARGEFOV,
     LONG_SIDE,
     NOT_FOUND,
@@ -163,8 +164,7 @@ def _finish_round(context: Context, model: Segmenter, number: int) -> None:
 
 def _relabel(context: Context, model: Segmenter, number: int) -> None:
     """Write what the network finds in the training images, as the next round's labels."""
-    plain = PredictConfig(precision=context.config.predict.precision)
-    predictor = SegmentationPredictor(model, plain, context.runtime.device)
+    predictor = SegmentationPredictor(model, context.config.predict.once(), context.runtime.device)
     label_images(
         context,
         context.work.relabelled,
@@ -196,6 +196,8 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     model = Segmenter(architecture, encoder, classes, taps, finds_tags=config.segmenter.tag_loss > 0)
     if config.segmenter.long_side is not None:
         model.settings[LONG_SIDE] = config.segmenter.long_side
+    if config.seeds.crf_scale is not None:
+        model.settings[CRF] = asdict(seed_crf(config))
     return model
 
 

@@ -28,11 +28,12 @@ class Comparison:
 
     Args:
         images: their number.
-        equal: share of the pixels with the label that ``predict`` gives them in float32, which the model computes in.
-        equal_as_set: the same, in the arithmetic that the settings name.
-        precision: that arithmetic.
+        equal: share of the pixels with the label that ``predict`` gives them in float32 without the dense CRF, which
+            is what the model computes.
+        equal_as_set: the same, as the settings have it.
+        precision: the arithmetic that they name.
         seconds: an image takes the exported model.
-        seconds_as_set: and ``predict``, in the arithmetic that the settings name.
+        seconds_as_set: and ``predict``, as the settings have it.
     """
 
     images: int
@@ -50,11 +51,13 @@ class Exported:
     Args:
         labels: names of the mask values, background first.
         megabytes: of the file.
+        without_crf: whether ``predict`` would pass the probabilities through the dense CRF, which the file does not.
         comparison: with ``predict``, if photographs were named.
     """
 
     labels: tuple[str, ...]
     megabytes: float
+    without_crf: bool = False
     comparison: Comparison | None = None
 
 
@@ -62,7 +65,7 @@ def export_model(model: Path, out: Path, format: str = "onnx", *, check: Path | 
     """Write the segmentation network as one file that labels photographs without affinitynet and without torch.
 
     Reducing, padding, mirroring, scales and the decision are inside: a photograph of any size goes in, its mask comes
-    out. It computes in float32.
+    out. It computes in float32, and without the dense CRF.
 
     Args:
         model: A work folder with a segmentation network, or its .safetensors file.
@@ -91,12 +94,13 @@ def export_model(model: Path, out: Path, format: str = "onnx", *, check: Path | 
     predictor = SegmentationPredictor.load(model)
     runtime = needs("onnxruntime", "onnxruntime", "onnx")
     content = onnx_model(predictor.model, predictor.config).SerializeToString()
-    exact = SegmentationPredictor(predictor.model, replace(predictor.config, precision="float32"))
+    exact = SegmentationPredictor(predictor.model, replace(predictor.config, precision="float32", crf=False))
     session = _working_session(runtime, content, exact)
     with atomic_file(out) as file:
         file.write(content)
     comparison = _compared(session, exact, predictor, images) if images else None
-    return Exported(("background", *predictor.model.classes), len(content) / 2**20, comparison)
+    labels = ("background", *predictor.model.classes)
+    return Exported(labels, len(content) / 2**20, predictor.config.crf, comparison)
 
 
 def _working_session(runtime: Any, content: bytes, exact: SegmentationPredictor) -> Any:

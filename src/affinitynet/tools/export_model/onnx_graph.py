@@ -24,6 +24,7 @@ from affinitynet import __version__
 from affinitynet.config.settings import PredictConfig
 from affinitynet.errors import InputError, one_line
 from affinitynet.files import voc_palette
+from affinitynet.inference.untagged import views_of
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.tools.export.common import needs
 
@@ -63,14 +64,14 @@ g (uint8[H, W, 3] image) => (uint8[1, 3, h, w] reduced) {
 """
 
 _VIEW = """
-g (uint8[1, 3, h, w] reduced) => (float[2, 3, H, W] N_padded) {
+g (uint8[1, 3, h, w] reduced) => (float[b, 3, H, W] N_padded) {
     N_pixels = Cast <to = 1> (N_image)
     N_highest = Constant <value_floats = [255.0]> ()
     N_share = Div (N_pixels, N_highest)
     N_centred = Sub (N_share, mean)
     N_plain = Div (N_centred, std)
     N_mirrored = Slice (N_plain, back, far, three, back)
-    N_both = Concat <axis = 0> (N_plain, N_mirrored)
+    N_seen = Concat <axis = 0> (SEEN)
     N_multiple = Constant <value_ints = [MULTIPLE]> ()
     N_smallest = Constant <value_ints = [SMALLEST]> ()
     N_minus = Neg (N_size)
@@ -80,7 +81,7 @@ g (uint8[1, 3, h, w] reduced) => (float[2, 3, H, W] N_padded) {
     N_nothing = Constant <value_ints = [0, 0]> ()
     N_pads = Concat <axis = 0> (N_nothing, N_missing)
     N_padded_size = Add (N_size, N_missing)
-    N_padded = Pad (N_both, N_pads, , axes)
+    N_padded = Pad (N_seen, N_pads, , axes)
 }
 """
 
@@ -112,17 +113,38 @@ g (uint8[1, 3, h, w] reduced) => (uint8[1, 3, h, w] N_image) {
 """
 
 _PROBABILITIES = """
-g (float[2, L, H, W] N_logits) => (float[1, L, h, w] N_scores) {
+g (float[b, L, H, W] N_logits) => (float[b, L, H, W] N_probabilities) {
     N_large = Resize <BILINEAR> (N_logits, , , N_padded_size)
     N_corner = Constant <value_ints = [0, 0]> ()
     N_cropped = Slice (N_large, N_corner, N_size, axes)
     N_probabilities = Softmax <axis = 1> (N_cropped)
+}
+"""
+
+_ONE = """
+g (float[1, L, H, W] N_probabilities) => (float[1, L, h, w] N_scores) {
+    N_scores = Resize <BILINEAR> (N_probabilities, , , small)
+}
+"""
+
+_ONE_MIRRORED = """
+g (float[1, L, H, W] N_probabilities) => (float[1, L, h, w] N_scores) {
+    N_turned_back = Slice (N_probabilities, back, far, three, back)
+    N_scores = Resize <BILINEAR> (N_turned_back, , , small)
+}
+"""
+
+_BOTH = """
+g (float[2, L, H, W] N_probabilities) => (float[1, L, h, w] N_scores) {
     N_first, N_second = Split <axis = 0, num_outputs = 2> (N_probabilities)
     N_second_back = Slice (N_second, back, far, three, back)
     N_sum = Add (N_first, N_second_back)
     N_scores = Resize <BILINEAR> (N_sum, , , small)
 }
 """
+
+_SUMS = {(False,): _ONE, (True,): _ONE_MIRRORED, (False, True): _BOTH}
+"""How often an image is seen at one scale, whether mirrored -> the sum of its probabilities at its own size."""
 
 _DECISION = """
 g (float[1, L, h, w] mean_scores) => (uint8[H, W] mask, float[L, h, w] scores) {
@@ -167,24 +189,23 @@ def onnx_model(model: Segmenter, config: PredictConfig) -> Any:
     Its input is ``image``, uint8 [H, W, 3] RGB; its outputs are ``mask``, uint8 [H, W], and ``scores``, the
     probabilities float32 [C + 1, h, w] at the size the image is labelled at. Labels and colours are in the metadata.
 
+    The dense CRF is left out.
+
     Raises:
-        InputError: the settings ask for the CRF, onnx is not installed, or the network cannot be exported.
+        InputError: onnx is not installed, or the network cannot be exported.
     """
     onnx = needs("onnx", "onnx", "onnx")
-    if config.crf:
-        raise InputError(
-            "predict.crf: the dense CRF cannot be exported; set it to false, or name the segmenter.safetensors itself"
-        )
     network = _exported(model)
     constants = [
         onnx.numpy_helper.from_array(torch.tensor(values).view(1, 3, 1, 1).numpy(), name)
         for name, values in (("mean", model.mean), ("std", model.std))
     ]
     pieces = [*_parsed(_REDUCED, LONGEST=config.longest_side)]
-    for number, scale in enumerate(config.scales):
-        pieces += _view(f"v{number}", scale, model, network)
-    count = len(config.scales)
-    pieces += _mean([f"v{number}_scores" for number in range(count)], 2.0 * count)
+    views = views_of(config)
+    for number, (scale, mirrored) in enumerate(views):
+        pieces += _view(f"v{number}", scale, mirrored, model, network)
+    count = float(sum(len(mirrored) for _, mirrored in views))
+    pieces += _mean([f"v{number}_scores" for number in range(len(views))], count)
     pieces += _parsed(_DECISION)
     kinds, proto = onnx.helper.make_tensor_value_info, onnx.TensorProto
     graph = onnx.helper.make_graph(
@@ -209,14 +230,15 @@ def onnx_model(model: Segmenter, config: PredictConfig) -> Any:
     return found
 
 
-def _view(name: str, scale: float, model: Segmenter, network: _Network) -> list[Any]:
+def _view(name: str, scale: float, mirrored: tuple[bool, ...], model: Segmenter, network: _Network) -> list[Any]:
     """Return the nodes that turn ``reduced`` into the probabilities of one scale."""
     first = _resized(name, scale, model.long_side)
-    padded = _parsed(_VIEW, N=name, MULTIPLE=model.multiple, SMALLEST=model.smallest)
+    seen = ", ".join(f"{name}_mirrored" if flipped else f"{name}_plain" for flipped in mirrored)
+    padded = _parsed(_VIEW, N=name, MULTIPLE=model.multiple, SMALLEST=model.smallest, SEEN=seen)
     weights = {weight.name for weight in network.weights}
     names = {"x": f"{name}_padded", "logits": f"{name}_logits"}
     middle = [_renamed(node, f"{name}_", weights, names) for node in network.nodes]
-    return [*first, *padded, *middle, *_parsed(_PROBABILITIES, N=name)]
+    return [*first, *padded, *middle, *_parsed(_PROBABILITIES, N=name), *_parsed(_SUMS[mirrored], N=name)]
 
 
 def _resized(name: str, scale: float, long_side: int | None) -> list[Any]:
