@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from affinitynet.config.trainings import TrainConfig
 from affinitynet.errors import InputError
+from affinitynet.runtime.memory import give_back_freed_memory
 from affinitynet.runtime.precision import autocast
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.training.checkpoint import TrainingFiles, restore_checkpoint, save_checkpoint, write_losses
@@ -103,6 +104,7 @@ def _loader(samples: TrainingSamples, steps: ShuffledSteps, runtime: Runtime, se
     """Load samples in processes of their own, as many as the runtime has workers."""
     forked = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     workers = min(runtime.workers, len(steps))  # none where a training was killed after its last step
+    give_back_freed_memory()  # a forked process has, and may copy, whatever this one has kept
     return DataLoader(
         RandomSamples(samples, seed),
         batch_sampler=steps,
