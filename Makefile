@@ -16,7 +16,7 @@ demo: $(READY)  ## install, then run the main job on a drawn data set
 test: $(READY) lint  ## what CI runs: lint, types, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-long: $(READY)  ## minutes more: whole real images against the released code's numbers
+test-long: $(READY)  ## minutes more: whole real images against the released code's numbers; a job that loses a process
 	$(BIN)/python -m pytest -m slow
 
 torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inputs, a hundred thousand damaged files a reader

@@ -13,6 +13,7 @@ from tests.support.processes import server
 pytestmark = pytest.mark.first
 
 ALLOWED = 2 * 2**30
+PATIENCE = 180  # seconds for what takes eight, on a machine that does other things as well
 
 
 def limit_memory() -> None:
@@ -38,7 +39,7 @@ def small_process() -> Iterator[ProcessPoolExecutor]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_ends_as_it_has_to(case, small_process, tmp_path):
-    ended = small_process.submit(check_named, case.name, tmp_path).result(timeout=60)
+    ended = small_process.submit(check_named, case.name, tmp_path).result(timeout=PATIENCE)
     assert ended.code == CODES[case.end], ended.lines
     assert "Traceback" not in ended.lines
     named = [line for line in ended.lines.splitlines() if line.startswith("affinitynet: ")]
@@ -49,7 +50,7 @@ def test_it_ends_as_it_has_to(case, small_process, tmp_path):
 def test_a_bomb_would_go_off(small_process):
     """The limit holds: without this, the cases would show nothing about memory."""
     with pytest.raises(MemoryError):
-        small_process.submit(allocate, ALLOWED + 1).result(timeout=60)
+        small_process.submit(allocate, ALLOWED + 1).result(timeout=PATIENCE)
 
 
 def test_there_are_sixty_kinds():

@@ -148,6 +148,21 @@ def join_processes(device: str) -> tuple[Processes, torch.device]:
         return ALONE, chosen
     from accelerate import PartialState
 
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
+        _connect_anew(chosen)
     # torch gives up on a barrier after 10 or 30 minutes; evaluating a large collection keeps the others waiting longer.
     state: Any = PartialState(cpu=chosen.type == "cpu", timeout=LONGEST_WAIT)
     return Processes(state.process_index, state.num_processes), state.device
+
+
+def _connect_anew(device: torch.device) -> None:
+    """Connect processes that torchrun has started again.
+
+    It keeps its store of addresses when it does, and those of the processes that have ended are still in it.
+    """
+    from torch import distributed
+
+    store, rank, count = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    own = distributed.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=LONGEST_WAIT)
