@@ -148,7 +148,7 @@ DEMO = PipelineConfig(
     seeds=SeedConfig(low_alpha=3.0),
     affinity=AffinityConfig(epochs=5, min_steps=0, crop_size=192),
     walk=WalkConfig(steps=128),
-    refine=RefineConfig(masks=False),
+    refine=RefineConfig(masks=True),
     segmenter=SegmenterConfig(epochs=3, min_steps=0, crop_size=160, rounds=1),
 )
 """The recipe of the drawn world: small pictures, minutes on two cores."""
