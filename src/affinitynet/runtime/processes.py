@@ -148,7 +148,8 @@ def join_processes(device: str) -> tuple[Processes, torch.device]:
         return ALONE, chosen
     from accelerate import PartialState
 
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
+    # On several machines the counts may differ: only where a worker failed does a restart count as one.
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) and os.environ.get("GROUP_WORLD_SIZE") == "1":
         _connect_anew(chosen)
     # torch gives up on a barrier after 10 or 30 minutes; evaluating a large collection keeps the others waiting longer.
     state: Any = PartialState(cpu=chosen.type == "cpu", timeout=LONGEST_WAIT)
@@ -156,7 +157,7 @@ def join_processes(device: str) -> tuple[Processes, torch.device]:
 
 
 def _connect_anew(device: torch.device) -> None:
-    """Connect processes that torchrun has started again.
+    """Connect processes that torchrun has started again, on one machine.
 
     It keeps its store of addresses when it does, and those of the processes that have ended are still in it.
     """
