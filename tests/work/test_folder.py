@@ -1,5 +1,6 @@
 """Artifacts: whole or absent, and read back as written."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from affinitynet.errors import InputError
-from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights
+from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights, write_json
 from affinitynet.models.weights.names import read_weights
 from affinitynet.work.folder import StageRecord, WorkFolder
 
@@ -26,6 +27,44 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         interrupted_write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whoever_is_killed_while_forgetting_leaves_no_file_of_unknown_settings(tmp_path, monkeypatch):
+    """Each file is deleted or written by a step of its own: a kill before any of them leaves a stage to be resumed."""
+    steps, killed = 0, True
+    while killed:
+        work = WorkFolder(tmp_path / f"{steps}")
+        work.record("make-masks", StageRecord("settings", finished=True))
+        for name in ("a", "b"):
+            save_mask(work.masks.path(name), np.zeros((2, 2), np.uint8))
+        done: list[None] = []
+        killed = False
+
+        def dying(change, limit=steps, done=done):
+            def change_or_die(*arguments, **options):
+                if len(done) == limit:
+                    raise KeyboardInterrupt
+                done.append(None)
+                return change(*arguments, **options)
+
+            return change_or_die
+
+        with monkeypatch.context() as patch:
+            for name in ("unlink", "rmdir"):
+                patch.setattr(os, name, dying(getattr(os, name)))
+            patch.setattr("affinitynet.work.folder.write_json", dying(write_json))
+            try:
+                work.forget("make-masks", ("masks",))
+            except KeyboardInterrupt:
+                killed = True
+        record, names = work.records().get("make-masks"), sorted(work.masks.names())
+        if record is None:
+            assert names == []
+        else:
+            assert record.fingerprint == "settings"
+            assert not record.finished or names == ["a", "b"]
+        steps += 1
+    assert steps > 4
 
 
 def test_arrays_are_read_by_plain_numpy(tmp_path):

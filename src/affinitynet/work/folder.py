@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +35,10 @@ from affinitynet.work.artifacts import (
     Artifacts,
     Kind,
 )
+from affinitynet.work.rows import write_rows
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 """What drives without locks answer: Windows shares, FUSE and cloud mounts."""
-
 
 _MADE = (
     "cams",
@@ -56,11 +55,8 @@ _UNKNOWN = "without it nobody knows how the files in the folder were made: resto
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
-    """Write what was skipped as a table: name, part, reason."""
-    text = io.StringIO()
-    rows = ((left.name, left.part, left.reason) for left in left_out)
-    csv.writer(text).writerows([("name", "part", "reason"), *rows])
-    write_text(path, text.getvalue())
+    """Write what was skipped as a table."""
+    write_rows(path, ("name", "part", "reason"), ((left.name, left.part, left.reason) for left in left_out))
 
 
 @dataclass(frozen=True)
@@ -321,19 +317,21 @@ class WorkFolder:
         write_json(self.stages_file, {stage: asdict(record) for stage, record in records.items()})
 
     def forget(self, stage: str, outputs: tuple[str, ...]) -> None:
-        """Delete a stage's record, its outputs (paths below the folder) and what it decided."""
-        plan = self.plan()
-        if any(decision.stage == stage for decision in plan):
-            self._write_plan(decision for decision in plan if decision.stage != stage)
+        """Delete a stage's outputs (paths below the folder), what it decided and, when they are gone, its record."""
         records = self.records()
-        if records.pop(stage, None) is not None:
-            self._write(records)
+        if stage in records:
+            self._write({**records, stage: replace(records[stage], finished=False)})
         for output in outputs:
             path = self.root / output
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+        plan = self.plan()
+        if any(decision.stage == stage for decision in plan):
+            self._write_plan(decision for decision in plan if decision.stage != stage)
+        if records.pop(stage, None) is not None:
+            self._write(records)
 
     def lacking(self, outputs: Iterable[str], names: Sequence[str]) -> int:
         """Return how many of a finished stage's files are missing: those of images, and the numbers.
