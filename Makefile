@@ -8,7 +8,7 @@ MINIMUM ?= tests/cli tests/config tests/data tests/models tests/ops tests/pipeli
 	tests/pipeline/test_torture.py tests/tools tests/training
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long test-exports test-minimum torture lint docs wheel clean
+.PHONY: demo test test-long test-exports test-storage test-minimum torture lint docs wheel clean
 
 demo: $(READY)  ## install, then run the main job on a drawn data set
 	$(BIN)/affinitynet demo --work demo
@@ -25,12 +25,19 @@ torture: $(READY)  ## half an hour: a hundred runs killed and continued, bad inp
 	$(BIN)/python -m tests.support.hostile
 	$(BIN)/python -m tests.support.fuzz
 
+define test_with_tools  # in an environment of its own, which sees that of the tests: name, marker, tests
+	@trap 'rm -rf .venv-$(1)' EXIT; trap 'exit 130' INT TERM; set -ex; \
+	$(BIN)/python -m venv --clear .venv-$(1); \
+	$(BIN)/python $(PURELIB) > "$$(.venv-$(1)/bin/python $(PURELIB))/torch_and_the_rest.pth"; \
+	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/support/$(1)_tools.txt; \
+	PYTHONPATH="$(CURDIR)/src" .venv-$(1)/bin/python -m pytest -m $(2) $(3)
+endef
+
 test-exports: $(READY)  ## five minutes: ultralytics, Label Studio, datumaro and datasets read exports, in an environment of their own
-	@trap 'rm -rf .venv-exports' EXIT; trap 'exit 130' INT TERM; set -ex; \
-	$(BIN)/python -m venv --clear .venv-exports; \
-	$(BIN)/python $(PURELIB) > "$$(.venv-exports/bin/python $(PURELIB))/torch_and_the_rest.pth"; \
-	.venv-exports/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/support/export_tools.txt; \
-	PYTHONPATH="$(CURDIR)/src" .venv-exports/bin/python -m pytest -m tools tests/tools/test_export_tools.py
+	$(call test_with_tools,export,tools,tests/tools/test_export_tools.py)
+
+test-storage: $(READY)  ## three minutes: collections and work folders on a local server that speaks S3, in an environment of its own
+	$(call test_with_tools,storage,storage,tests/cli/test_storage.py)
 
 test-minimum:  ## the tests of the oldest versions that pyproject.toml allows, in an environment of their own
 	rm -rf .venv-minimum
@@ -66,4 +73,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-exports .venv-minimum .venv-wheel demo dist site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-export .venv-storage .venv-minimum .venv-wheel demo dist site .pytest_cache .mypy_cache .ruff_cache

@@ -25,6 +25,7 @@ from affinitynet.cli.flags import (
     setting_sections,
     underscored,
 )
+from affinitynet.cli.storage import local_copies
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.errors import InputError, did_you_mean, one_line
 from affinitynet.runtime.memory import keep_freed_memory
@@ -77,17 +78,18 @@ def _stopped(why: str, code: int) -> int:
 def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         return shown(partial(_print, _overview()))
-    name, *rest = arguments
+    name = arguments[0]
     if name == "--version":
         return shown(partial(_print, f"affinitynet {__version__}"))
     if name not in COMMANDS:
         raise InputError(f"{name}: no such command {did_you_mean(name, COMMANDS)}; `affinitynet --help` lists them")
     command = COMMANDS[name]
     function = command.load()
-    given = parse(_parser(command, function), rest, _elsewhere(command))
-    if command.alone and int(os.environ.get("RANK", "0")) > 0:
-        return 0  # one process does it
-    return _run(command, function, given)
+    with local_copies(arguments) as copied:
+        given = parse(_parser(command, function), copied[1:], _elsewhere(command))
+        if command.alone and int(os.environ.get("RANK", "0")) > 0:
+            return 0  # one process does it
+        return _run(command, function, given)
 
 
 def _print(text: str) -> int:

@@ -95,6 +95,10 @@ class Collection:
         splits = (split, *self.evaluation_splits)
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
+    def measured(self) -> tuple[TaggedImage, ...]:
+        """Return the images of the evaluation splits, each once."""
+        return tuple({r.name: r for split in self.evaluation_splits for r in self.split(split)}.values())
+
     def with_values(self, values: ValueRanges | None) -> Collection:
         """Return the collection with the values that become black and white in its images of more than 8 bits."""
         if values is None:

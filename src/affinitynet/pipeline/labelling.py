@@ -160,7 +160,4 @@ def _images(context: Context, stage: Stage) -> list[TaggedImage]:
     """Return the images that a stage makes files of, in the order in which they are shared out."""
     if stage.name == "refine-masks" and not context.adapted.config.refine.masks:
         return []
-    if stage.name != "segment":
-        return list(context.target_images)
-    collection = context.collection
-    return list({r.name: r for split in collection.evaluation_splits for r in collection.split(split)}.values())
+    return list(context.collection.measured() if stage.name == "segment" else context.target_images)

@@ -8,6 +8,7 @@ from pathlib import Path
 from affinitynet.errors import InputError
 from affinitynet.runtime.processes import ALONE
 from affinitynet.runtime.runtime import Runtime
+from affinitynet.tools.finished import open_finished
 
 
 def label_shard(
@@ -34,7 +35,6 @@ def label_shard(
     """
     from affinitynet.pipeline.labelling import label, lacking, ready_stages
     from affinitynet.pipeline.run import open_context
-    from affinitynet.tools.finished import open_finished
 
     number, count = shard_of(shard)
     runtime = (runtime or Runtime()).by(ALONE)  # whatever the rank of this task is
@@ -48,6 +48,18 @@ def label_shard(
         return ["nothing is left to label; `affinitynet run` does what is left"]
     images = label(context, stages, number - 1, count)
     return [f"shard {number}/{count}, {images} images: {', '.join(stage.name for stage in stages)}"]
+
+
+def images_of(work: Path, shard: str, data: Path | None = None) -> list[str]:
+    """Return the names of the images that a shard labels, with their tags or without.
+
+    Raises:
+        InputError: there is no such shard, or nothing has been checked in the work folder yet.
+    """
+    number, count = shard_of(shard)
+    finished = open_finished(work, data, "check-data")
+    lists = (finished.collection.targets(finished.split), finished.collection.measured())
+    return list(dict.fromkeys(record.name for images in lists for record in images[number - 1 :: count]))
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -12,8 +12,7 @@ def segment(context: Context) -> None:
     """Write ``segmented/NAME.png`` of every image of the evaluation splits; the tags are not looked at."""
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
-    records = {r.name: r for split in context.collection.evaluation_splits for r in context.collection.split(split)}
-    own = context.runtime.processes.share(list(records.values()))
+    own = context.runtime.processes.share(context.collection.measured())
     segmented = context.work.segmented
     missing = [record for record in own if record.name not in segmented]
     context.runtime.for_each_image(

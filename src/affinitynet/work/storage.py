@@ -1,0 +1,282 @@
+"""A work folder on object storage: worked on in a copy, and stored in an order that a kill cannot spoil.
+
+``stages.json`` says under which settings files were made. So it is stored before them, with their stage unfinished, and
+again after them; while files of other settings are being replaced, it says of their stage that they are mixed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from affinitynet.errors import InputError
+from affinitynet.files import read_json
+from affinitynet.runtime.storage import Mirror, Stored
+from affinitynet.work.rows import append_rows
+
+RECORDS = "stages.json"
+GROWING = ("added.csv", "added_refined.csv", "doubts.csv", "doubts_refined.csv")
+"""Tables to which every task adds rows: each task stores its own, and who works alone joins them."""
+
+PARTS = "tasks"
+"""Folder of the tables of single tasks: ``tasks/3-of-64/doubts.csv``."""
+
+OF_IMAGES = ("cams", "seeds", "walks", "first_masks", "masks", "refined", "relabelled", "instances", "segmented")
+"""Folders with a file of each image."""
+
+BY_HAND = "corrections"
+"""Folder of what people said in the review, which nobody's run takes from another."""
+
+PASSING = ".checkpoint.safetensors"
+"""End of the names of files that are deleted when a training ends."""
+
+MIXED = "mixed"
+"""Fingerprint of a stage some of whose files were made under other settings: no settings have it."""
+
+EVERY = 60.0
+"""Seconds after which the storage is brought up to date again."""
+
+Records = dict[str, dict[str, Any]]
+
+
+def records_meanwhile(here: Records, there: Records) -> Records:
+    """Return what ``stages.json`` says while files are being stored.
+
+    Args:
+        here: what it says in the copy.
+        there: what it said on the storage.
+
+    Example:
+        >>> done = {"fingerprint": "a", "finished": True}
+        >>> records_meanwhile({"make-cams": done}, {})
+        {'make-cams': {'fingerprint': 'a', 'finished': False}}
+        >>> records_meanwhile({"make-cams": {**done, "fingerprint": "b"}}, {"make-cams": done})
+        {'make-cams': {'fingerprint': 'mixed', 'finished': False}}
+    """
+    between: Records = {}
+    for stage in {**there, **here}:
+        stored, made = there.get(stage), here.get(stage)
+        if stored is not None and (made is None or made["fingerprint"] != stored["fingerprint"]):
+            between[stage] = {**stored, "fingerprint": MIXED, "finished": False}
+        elif made is not None:
+            between[stage] = {**made, "finished": bool(made["finished"] and stored and stored["finished"])}
+    return between
+
+
+class _Stored(ABC):
+    """A work folder on storage and its copy."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.records: Records = {}  # as the storage has them
+
+    @abstractmethod
+    def push(self) -> None:
+        """Bring the storage up to date."""
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Bring the storage up to date every minute, and at the end, also where that is an error."""
+        ended = threading.Event()
+
+        def keep_up() -> None:
+            while not ended.wait(EVERY):
+                try:
+                    self.push()
+                except (InputError, OSError):  # raised at the end, if it lasts
+                    continue
+
+        thread = threading.Thread(target=keep_up, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.push()
+
+    def _records_here(self) -> Records:
+        file = self.mirror.local / RECORDS
+        return read_json(file) if file.exists() else {}
+
+    def _read_records(self) -> Records:
+        """Return what the storage says now."""
+        content = self.mirror.read(RECORDS)
+        try:
+            return json.loads(content) if content else {}
+        except ValueError as error:
+            raise InputError(f"{self.mirror.url}/{RECORDS}: cannot be read ({error}); restore it from a copy") from None
+
+    def _join(self, parts: Iterable[str]) -> None:
+        """Add the rows of tasks' tables to the folder's own; rows that are there already do no harm."""
+        for part in parts:
+            name = part.rpartition("/")[2]
+            if name in GROWING:
+                text = (self.mirror.local / part).read_text("utf-8", "surrogateescape")
+                append_rows([tuple(row) for row in csv.reader(text.splitlines())], self.mirror.local / name)
+
+
+class StoredWork(_Stored):
+    """A work folder on storage, for one who works in it alone.
+
+    Args:
+        mirror: the folder and its copy.
+        outputs: stage -> what it makes, paths below the folder.
+    """
+
+    def __init__(self, mirror: Mirror, outputs: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(mirror)
+        self.outputs = outputs
+
+    def pull(self) -> None:
+        """Bring the copy up to date.
+
+        What was made here before a kill and not stored yet is kept, unless somebody else has worked in the folder.
+        """
+        mirror, there = self.mirror, self.mirror.there()
+        self.records = self._read_records()
+        known, has = mirror.known.get(RECORDS), there.get(RECORDS)
+        alone = (
+            known is not None and has is not None and known.version == has.version and (mirror.local / RECORDS).exists()
+        )
+        if not alone:
+            mirror.delete_here([path for path in mirror.here() if path not in there and not _below(path, [BY_HAND])])
+        redone = self._redone() if alone else []
+        mirror.fetch(
+            {
+                path: stored
+                for path, stored in there.items()
+                if not _below(path, redone) and self._is_newer(path, stored, alone or _below(path, [BY_HAND]))
+            }
+        )
+        self._join(path for path in there if _below(path, [PARTS]))
+        for path in there:
+            if _below(path, [PARTS]):
+                (mirror.local / path).unlink(missing_ok=True)
+
+    def push(self) -> None:
+        """Bring the storage up to date.
+
+        Raises:
+            InputError: somebody else has worked in the folder meanwhile.
+        """
+        mirror, here = self.mirror, self._records_here()
+        if not here:
+            return  # nothing was begun
+        known = mirror.known.get(RECORDS)
+        if mirror.version(RECORDS) != (known.version if known else None):
+            raise InputError(
+                f"{mirror.url}: somebody else has worked in it meanwhile, and nothing of that was overwritten; what "
+                f"was made here is in {mirror.local}"
+            )
+        redone = self._redone()
+        self._write(records_meanwhile(here, self.records))
+        mirror.store([path for path in mirror.changed_here() if path != RECORDS])
+        gone = [path for path in mirror.known if not (mirror.local / path).exists()]
+        mirror.delete_there([path for path in gone if path.endswith(PASSING) or _below(path, [*redone, PARTS])])
+        now = self._records_here()
+        begun_again = any(now.get(stage, {}).get("fingerprint") != here[stage]["fingerprint"] for stage in here)
+        self._write(records_meanwhile(now, here) if begun_again else here)
+
+    def _write(self, records: Records) -> None:
+        if records != self.records:
+            self.mirror.write(RECORDS, json.dumps(records, indent=2).encode())
+            self.records = records
+
+    def _redone(self) -> list[str]:
+        """Return the outputs of stages that were begun again here under other settings."""
+        here = self._records_here()
+        return [
+            output
+            for stage, stored in self.records.items()
+            if stage not in here or here[stage]["fingerprint"] != stored["fingerprint"]
+            for output in self.outputs.get(stage, ())
+        ]
+
+    def _is_newer(self, path: str, stored: Stored, ours: bool) -> bool:
+        """Whether an object is to be fetched; ``ours``: what was changed here since is kept."""
+        known = self.mirror.known.get(path)
+        if known is None or known.version != stored.version:
+            return True
+        if not (self.mirror.local / path).exists():
+            return not path.endswith(PASSING)
+        return not ours and not self.mirror.is_as_known(path)
+
+
+class TaskWork(_Stored):
+    """A work folder on storage, for one of many tasks that label a share each.
+
+    A task stores the files of its images and its own tables; of ``stages.json`` only what it begins that nobody has.
+
+    Args:
+        mirror: the folder and a copy that no other task uses.
+        task: its name, ``3-of-64``.
+    """
+
+    def __init__(self, mirror: Mirror, task: str) -> None:
+        super().__init__(mirror)
+        self.part = f"{PARTS}/{task}"
+
+    def pull(self) -> None:
+        """Fetch what is not of single images."""
+        self.records = self._read_records()
+        self._fetch(lambda path: not _below(path, [*OF_IMAGES, PARTS]) or _below(path, [self.part]))
+        self._join(f"{self.part}/{name}" for name in GROWING if (self.mirror.local / self.part / name).exists())
+
+    def pull_images(self, names: Iterable[str]) -> None:
+        """Fetch the files of images."""
+        wanted = set(names)
+        self._fetch(lambda path: _image(path) in wanted)
+
+    def name_images(self) -> None:
+        """Make empty files in the place of those of all images: whoever asks what is missing needs no more."""
+        for path in self.mirror.there():
+            if _image(path) is not None:
+                target = self.mirror.local / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.touch()
+
+    def _fetch(self, wanted: Callable[[str], bool]) -> None:
+        there = {path: stored for path, stored in self.mirror.there().items() if wanted(path)}
+        self.mirror.fetch({path: stored for path, stored in there.items() if not self.mirror.has(path, stored)})
+
+    def push(self) -> None:
+        """Store what was made.
+
+        Raises:
+            InputError: a run has changed the settings meanwhile.
+        """
+        mirror, here, there = self.mirror, self._records_here(), self._read_records()
+        for stage, record in here.items():
+            if stage in there and there[stage]["fingerprint"] != record["fingerprint"]:
+                raise InputError(f"{mirror.url}: a run has changed {stage} meanwhile; start this task again")
+        begun = {stage: {**record, "finished": False} for stage, record in here.items() if stage not in there}
+        if begun:
+            mirror.write(RECORDS, json.dumps({**there, **begun}, indent=2).encode())
+        for name in GROWING:
+            if (mirror.local / name).exists():
+                target = mirror.local / self.part / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((mirror.local / name).read_bytes())
+        mirror.store([path for path in mirror.changed_here() if _image(path) is not None or _below(path, [self.part])])
+
+
+def _below(path: str, folders: Iterable[str]) -> bool:
+    """Whether a path is one of some, or below one of them."""
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _image(path: str) -> str | None:
+    """Return the name of the image that a file is of, ``None`` if it is of no single one.
+
+    Example:
+        >>> _image("cams/garden/cat 1.npz"), _image("cams.csv")
+        ('garden/cat 1', None)
+    """
+    folder, slash, name = path.partition("/")
+    return name.rpartition(".")[0] if slash and folder in OF_IMAGES else None

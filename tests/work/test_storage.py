@@ -1,0 +1,191 @@
+"""A work folder on storage never says of a file that it was made under settings under which it was not."""
+
+import json
+import shutil
+
+import fsspec
+import pytest
+
+from affinitynet.errors import InputError
+from affinitynet.runtime.storage import Mirror
+from affinitynet.work.storage import MIXED, StoredWork, TaskWork
+
+OUTPUTS = {"train-classifier": ("net",), "make-cams": ("cams",)}
+NAMES = ("a", "b", "c")
+OPERATIONS = ("put_file", "pipe_file", "rm_file")
+
+
+@pytest.fixture
+def storage():
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
+
+
+class Machine:
+    """One that works in the folder; what a stage makes says under which settings it was made."""
+
+    def __init__(self, root):
+        self.root = root
+        self.work = StoredWork(Mirror("memory://bucket/work", root), OUTPUTS)
+        self.work.pull()
+
+    def records(self):
+        file = self.root / "stages.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def make(self, fingerprint, names=NAMES, finish=True):
+        """Forget what was made under other settings and make it anew, as a run does."""
+        shutil.rmtree(self.root / "cams", ignore_errors=True)
+        (self.root / "cams").mkdir(parents=True)
+        self.go_on(fingerprint, names, finish)
+
+    def go_on(self, fingerprint, names=NAMES, finish=True):
+        for name in names:
+            (self.root / "cams" / f"{name}.npz").write_text(fingerprint)
+        self.record(fingerprint, finish)
+
+    def record(self, fingerprint, finished):
+        record = {"fingerprint": fingerprint, "finished": finished}
+        (self.root / "stages.json").write_text(json.dumps({"make-cams": record}))
+
+    def cams(self):
+        return {path.stem: path.read_text() for path in (self.root / "cams").glob("*.npz")}
+
+    def holds_together(self):
+        """Whether every file was made under the settings that are recorded, and a finished stage has all of them."""
+        record = self.records().get("make-cams")
+        if record is None:
+            return not self.cams()
+        if record["fingerprint"] == MIXED:
+            return not record["finished"]
+        complete = set(self.cams()) == set(NAMES) or not record["finished"]
+        return complete and set(self.cams().values()) <= {record["fingerprint"]}
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(storage, monkeypatch, operations):
+    """Let a process die before the next change of the storage but ``operations``; return how many there were."""
+    done: list[None] = []
+
+    def dying(change):
+        def change_or_die(*arguments, **options):
+            if len(done) == operations:
+                raise Killed
+            done.append(None)
+            return change(*arguments, **options)
+
+        return change_or_die
+
+    for name in OPERATIONS:
+        monkeypatch.setattr(storage, name, dying(getattr(storage, name)))
+    return done
+
+
+@pytest.mark.parametrize("before", [[], [("old", True)], [("old", False)]])
+@pytest.mark.parametrize("finish", [True, False])
+def test_whenever_a_machine_dies_another_is_told_the_truth(storage, tmp_path, before, finish):
+    operations, ended = 0, False
+    while not ended:
+        storage.store.clear()
+        first = Machine(tmp_path / f"first {operations}")
+        for fingerprint, finished in before:
+            first.make(fingerprint, NAMES if finished else NAMES[:2], finished)
+            first.work.push()
+        first.make("new", NAMES if finish else NAMES[1:], finish)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_after(storage, patch, operations)
+            try:
+                first.work.push()
+                ended = True
+            except Killed:
+                pass
+        other = Machine(tmp_path / f"other {operations}")
+        assert other.holds_together(), (operations, other.records(), other.cams())
+        first = Machine(tmp_path / f"first {operations}")  # started again, it goes on
+        assert first.holds_together(), (operations, first.records(), first.cams())
+        if first.records().get("make-cams", {}).get("fingerprint") != "new":
+            first.make("new")
+        first.go_on("new")
+        first.work.push()
+        last = Machine(tmp_path / f"last {operations}")
+        assert last.holds_together()
+        assert last.records()["make-cams"] == {"fingerprint": "new", "finished": True}
+        assert last.cams() == dict.fromkeys(NAMES, "new")
+        operations += 1
+    assert operations > 3
+
+
+def test_what_another_machine_made_is_not_overwritten(storage, tmp_path):
+    first, second = Machine(tmp_path / "first"), Machine(tmp_path / "second")
+    first.make("one")
+    first.work.push()
+    second.make("two")
+    with pytest.raises(InputError, match="somebody else has worked in it meanwhile"):
+        second.work.push()
+    assert Machine(tmp_path / "third").cams() == dict.fromkeys(NAMES, "one")
+
+
+def test_a_copy_that_was_cleared_up_takes_nothing_from_the_storage(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    first.work.push()
+    for lost in ("cams/a.npz", "stages.json"):
+        (tmp_path / "first" / lost).unlink()
+        first.work.push()
+        first = Machine(tmp_path / "first")
+        assert first.cams() == dict.fromkeys(NAMES, "one")
+    shutil.rmtree(tmp_path / "first")
+    again = Machine(tmp_path / "first")
+    again.work.push()
+    assert again.cams() == Machine(tmp_path / "other").cams() == dict.fromkeys(NAMES, "one")
+
+
+def test_what_was_made_before_a_kill_is_kept_and_corrections_always_are(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    first.work.push()
+    first.make("two", NAMES[:1], finish=False)  # and nothing of it was stored
+    correction = tmp_path / "first" / "corrections" / "a.json"
+    correction.parent.mkdir()
+    correction.write_text("by hand")
+    first = Machine(tmp_path / "first")
+    assert first.cams() == {"a": "two"}
+    other = Machine(tmp_path / "other")
+    other.make("three")
+    other.work.push()
+    first = Machine(tmp_path / "first")
+    assert first.cams() == dict.fromkeys(NAMES, "three")
+    assert correction.read_text() == "by hand"
+
+
+def test_rows_of_tasks_are_joined(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one", finish=False)
+    first.work.push()
+    for task in ("1-of-2", "2-of-2"):
+        root = tmp_path / task
+        work = TaskWork(Mirror("memory://bucket/work", root), task)
+        work.pull()
+        (root / "doubts.csv").write_text(f"{task},0.5,\n")
+        work.push()
+    last = Machine(tmp_path / "last")
+    assert sorted((last.root / "doubts.csv").read_text().splitlines()) == ["1-of-2,0.5,", "2-of-2,0.5,"]
+    last.work.push()
+    assert not [path for path in storage.find("/bucket/work") if "tasks" in path]
+
+
+def test_a_task_is_told_that_a_run_changed_the_settings(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one", finish=False)
+    first.work.push()
+    work = TaskWork(Mirror("memory://bucket/work", tmp_path / "task"), "1-of-2")
+    work.pull()
+    first.make("two", finish=False)
+    first.work.push()
+    with pytest.raises(InputError, match="a run has changed make-cams meanwhile; start this task again"):
+        work.push()
