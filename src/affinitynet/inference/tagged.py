@@ -133,8 +133,7 @@ class MaskPredictor:
             placed = [_placed(x, y, tag, image, small) for (x, y, _), tag in zip(clicks, said, strict=True)]
             return self._follow(image, small, numbers, placed)
         if self.segmenter is not None and self.segmenter.model.finds(numbers):
-            crf = seed_crf(self.config) if self.config.refine.crf else None
-            scores = self.segmenter.tagged_scores(small, numbers, crf)
+            scores = self.segmenter.tagged_scores(small, numbers, self.config.refine.crf)
             cams = ScoreMaps(tuple(numbers), scores[1:])
         else:
             cams = self.cams(small, numbers)

@@ -164,13 +164,13 @@ class SegmentationPredictor:
                 done += strip.shape[1]
         return scores
 
-    def tagged_scores(self, image: np.ndarray, tags: Sequence[int], crf: CRFParams | None = None) -> Tensor:
+    def tagged_scores(self, image: np.ndarray, tags: Sequence[int], crf: bool = False) -> Tensor:
         """Return the probabilities of background and of the tagged classes, where the others are known to be absent.
 
         Args:
             image: uint8 [H, W, 3].
             tags: 0-based class numbers, ascending.
-            crf: parameters of a dense CRF to follow, if one is to.
+            crf: whether the dense CRF follows, with the widths that the network's seeds were made with.
 
         Returns:
             float32 [K + 1, h, w], background first, at the size the image is labelled at.
@@ -182,9 +182,7 @@ class SegmentationPredictor:
             return torch.ones(1, *self._reduced(image).shape[:2], device=self.device)
         scores = self.scores(image, tags_known=True)[[0, *(tag + 1 for tag in tags)]].clamp(min=LEAST)
         scores = scores / scores.sum(0)
-        if crf is None:
-            return scores
-        return dense_crf(self._pixels(self._reduced(image)), scores, crf)
+        return dense_crf(self._pixels(self._reduced(image)), scores, self.crf) if crf else scores
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:
         """Return a checked image at the size it is labelled at."""

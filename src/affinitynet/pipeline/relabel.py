@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from affinitynet.config.adaptation import seed_crf
 from affinitynet.data.images import image_size
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.ops.decision import decide
@@ -23,11 +22,10 @@ def relabel(
     """Return the mask uint8 [H, W] of the tagged classes, and of what somebody drew, and the scores [K + 1, h, w].
 
     Args:
-        crf: refine it by the seeds' dense CRF.
+        crf: refine it by the dense CRF.
         table: where to note which classes had no pixel.
     """
-    kernels = seed_crf(context.config) if crf else None
-    scores = predictor.tagged_scores(context.image(record), record.tags, kernels)
+    scores = predictor.tagged_scores(context.image(record), record.tags, crf)
     mask = decide(scores, record.tags, image_size(record.path))
     mask = kept(context, record, mask, ScoreMaps(record.tags, scores[1:]), table)
     return with_drawn(context, record, mask), scores

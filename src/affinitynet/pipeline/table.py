@@ -153,7 +153,7 @@ STAGES = (
         help="make the masks anew with the segmentation network, which is told the tags; with --refine.masks false, "
         "take back those that it learnt from",
         needs=("train-segmenter",),
-        settings=("refine", "predict", "crf"),
+        settings=("refine", "predict"),
         images="target",
         outputs=("refined", "added_refined.csv", "doubts_refined.csv"),
         drawn=True,
@@ -174,7 +174,7 @@ STAGES = (
         name="segment",
         help="label the measured images with the segmentation network, without looking at their tags",
         needs=("train-segmenter",),
-        settings=("predict", "crf"),
+        settings=("predict",),
         images="target",
         outputs=("segmented",),
         commands=("train-segmenter",),
