@@ -197,6 +197,8 @@ class SegmenterConfig(TrainConfig):
     tag_loss: float = 1.0
     """Weight of the loss of the tag head, which predicts the classes of the whole image and weights those of its
     pixels. 0: no tag head, as in the paper."""
+    trained: str | None = None
+    """File of a trained segmentation network of ours, to take as it is instead of training one."""
 
     @property
     def learnt_at(self) -> float:

@@ -27,6 +27,7 @@ from affinitynet.data.transforms import (
     resize,
     to_tensor,
 )
+from affinitynet.errors import InputError
 from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
@@ -117,6 +118,9 @@ def train_segmenter(context: Context) -> None:
     finds in these images where their tags are known.
     """
     config, work = context.config.segmenter, context.work
+    if config.trained:
+        context.finish_training("segmenter", _trained(context, Path(config.trained)))
+        return
     seen = learnt_from(context.training_images, context.config.drawn.share)
     done, model = _last_round(context)
     rounds = given(config.rounds)
@@ -134,6 +138,17 @@ def train_segmenter(context: Context) -> None:
     context.finish_training("segmenter", model)
     if context.runtime.processes.first:
         _round_file(context).unlink(missing_ok=True)
+
+
+def _trained(context: Context, path: Path) -> Segmenter:
+    """Read the network of ``segmenter.trained``."""
+    model, classes = Segmenter.load(path), context.collection.classes
+    if model.classes != classes:
+        raise InputError(
+            f"--segmenter.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
+            f"the collection has {len(classes)} ({', '.join(classes)}); choose them with --classes"
+        )
+    return model
 
 
 def _last_round(context: Context) -> tuple[int, Segmenter]:

@@ -1,0 +1,41 @@
+"""Networks that were trained elsewhere take the place of the trainings."""
+
+from dataclasses import replace
+
+import pytest
+
+from affinitynet.config.settings import RefineConfig
+from affinitynet.errors import InputError
+from affinitynet.pipeline.run import run_pipeline
+from tests.support.worlds import QUICK, snapshot
+
+NETWORKS = ("classifier", "affinity", "segmenter")
+
+
+def trained_in(folder, *networks):
+    """Return settings that take networks from a work folder."""
+    return replace(
+        QUICK,
+        refine=RefineConfig(masks=True),
+        **{name: replace(getattr(QUICK, name), trained=str(folder / f"{name}.safetensors")) for name in networks},
+    )
+
+
+@pytest.mark.parametrize("networks", [NETWORKS, ("segmenter",)])
+def test_another_work_folder_labels_with_them_alike(finished_world, world, tmp_path, networks):
+    run_pipeline(world, tmp_path / "trains", replace(QUICK, refine=RefineConfig(masks=True)))
+    run_pipeline(world, tmp_path / "takes", trained_in(tmp_path / "trains", *networks))
+    trains, takes = snapshot(tmp_path / "trains"), snapshot(tmp_path / "takes")
+    made = [name for name in trains if name.split("/")[0] in ("cams", "walks", "masks", "refined", "segmented")]
+    assert {name: takes[name] for name in made} == {name: trains[name] for name in made}
+    assert [name for name in trains if name.startswith("refined/")]
+    assert not (tmp_path / "takes" / "losses" / "segmenter.csv").exists()
+
+
+@pytest.mark.parametrize("network", ["classifier", "segmenter"])
+def test_those_of_other_classes_are_refused(finished_world, world, tmp_path, network):
+    settings = replace(trained_in(finished_world / "work", network), classes=("rings", "dots"))
+    with pytest.raises(
+        InputError, match=rf"--{network}.trained .*: was trained on 4 classes \(.*\), the collection has 2"
+    ):
+        run_pipeline(world, tmp_path / "work", settings)
