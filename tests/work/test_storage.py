@@ -189,3 +189,23 @@ def test_a_task_is_told_that_a_run_changed_the_settings(storage, tmp_path):
     first.work.push()
     with pytest.raises(InputError, match="a run has changed make-cams meanwhile; start this task again"):
         work.push()
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(storage, tmp_path):
+    storage.pipe("/bucket/work/../../../etc/passwd", b"")
+    storage.store["/bucket/work/../outside"] = storage.store.pop(next(iter(storage.store)))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        Mirror("memory://bucket/work", tmp_path / "copy").pull()
+    assert not (tmp_path / "outside").exists()
+
+
+def test_what_went_wrong_first_is_raised_and_what_cannot_be_stored_is_said(storage, tmp_path, monkeypatch):
+    first = Machine(tmp_path / "first")
+    said: list[str] = []
+    first.make("one")
+    monkeypatch.setattr(storage, "pipe_file", lambda *arguments: (_ for _ in ()).throw(ConnectionError("gone")))
+    with pytest.raises(InputError, match="the first"), first.work.kept_up(said.append):
+        raise InputError("the first")
+    assert said == ["not stored: memory://bucket/work: cannot be reached (gone)"]
+    with pytest.raises(OSError, match="cannot be reached"), first.work.kept_up(said.append):
+        pass

@@ -122,7 +122,7 @@ def _open_work(stack: ExitStack, named: Addresses, copies: dict[str, Path]) -> N
             work.name_images()
             return
         work.pull_images(images_of(where, named.shard))
-    stack.enter_context(work.kept_up())
+    stack.enter_context(work.kept_up(_say))
     stack.callback(_note_source, where, source)
 
 

@@ -99,11 +99,11 @@ class Mirror:
             self.storage.invalidate_cache()
             found = self.storage.find(self.root, detail=True) if self.storage.exists(self.root) else {}
         below = len(self.root.strip("/")) + 1
-        return {
-            path.strip("/")[below:]: _stored(facts)
-            for path, facts in found.items()
-            if facts["type"] == "file" and not path.endswith("/")
-        }
+        files = {path.strip("/")[below:]: facts for path, facts in found.items() if facts["type"] == "file"}
+        for path in files:
+            if ".." in path.split("/") or path.startswith("/"):
+                raise InputError(f"{self.url}: the name {path!r} leads out of the folder; rename or delete that object")
+        return {path: _stored(facts) for path, facts in files.items() if path}
 
     def version(self, path: str) -> str | None:
         """Return the present version of one object, ``None`` if there is none."""
@@ -166,10 +166,12 @@ class Mirror:
 
     def delete_here(self, paths: Iterable[str]) -> None:
         """Delete files of the copy, and forget them."""
-        for path in paths:
+        todo = list(paths)
+        for path in todo:
             (self.local / path).unlink(missing_ok=True)
             self.known.pop(path, None)
-        self._remember()
+        if todo:
+            self._remember()
 
     def write(self, path: str, content: bytes) -> None:
         """Write an object whose file here may be another one; it is known as different from that."""
@@ -219,12 +221,14 @@ class Mirror:
 
     def _each(self, transfer: Callable[[str], None], paths: Iterable[str]) -> None:
         """Transfer files in parallel, and remember those that were."""
+        todo = list(paths)
         try:
             with ThreadPoolExecutor(TRANSFERS) as pool:
-                for _ in pool.map(transfer, paths):
+                for _ in pool.map(transfer, todo):
                     pass
         finally:
-            self._remember()
+            if todo:
+                self._remember()
 
     def _remember(self) -> None:
         write_json(self.memory, {path: astuple(copies) for path, copies in self.known.copy().items()}, indent=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ MIXED = "mixed"
 """Fingerprint of a stage some of whose files were made under other settings: no settings have it."""
 
 EVERY = 60.0
-"""Seconds after which the storage is brought up to date again."""
+"""Seconds after which the storage is brought up to date again, and ten times what that took, if it is more."""
 
 Records = dict[str, dict[str, Any]]
 
@@ -73,32 +74,45 @@ class _Stored(ABC):
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
-        self.records: Records = {}  # as the storage has them
 
     @abstractmethod
     def push(self) -> None:
         """Bring the storage up to date."""
 
     @contextmanager
-    def kept_up(self) -> Iterator[None]:
-        """Bring the storage up to date every minute, and at the end, also where that is an error."""
+    def kept_up(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Bring the storage up to date every minute, and at the end, also where that is an error.
+
+        Args:
+            say: where to report what cannot be stored.
+        """
         ended = threading.Event()
 
         def keep_up() -> None:
-            while not ended.wait(EVERY):
+            pause = EVERY
+            while not ended.wait(pause):
+                start = time.monotonic()
                 try:
                     self.push()
-                except (InputError, OSError):  # raised at the end, if it lasts
-                    continue
+                except (InputError, OSError) as error:
+                    say(f"not stored yet: {error}")
+                pause = max(EVERY, 10 * (time.monotonic() - start))
 
         thread = threading.Thread(target=keep_up, daemon=True)
         thread.start()
         try:
             yield
-        finally:
+        except BaseException:
             ended.set()
             thread.join()
-            self.push()
+            try:
+                self.push()
+            except (InputError, OSError) as error:  # not in the place of what went wrong first
+                say(f"not stored: {error}")
+            raise
+        ended.set()
+        thread.join()
+        self.push()
 
     def _records_here(self) -> Records:
         file = self.mirror.local / RECORDS
@@ -132,6 +146,7 @@ class StoredWork(_Stored):
     def __init__(self, mirror: Mirror, outputs: Mapping[str, Sequence[str]]) -> None:
         super().__init__(mirror)
         self.outputs = outputs
+        self.records: Records = {}  # as the storage has them
 
     def pull(self) -> None:
         """Bring the copy up to date.
@@ -224,7 +239,6 @@ class TaskWork(_Stored):
 
     def pull(self) -> None:
         """Fetch what is not of single images."""
-        self.records = self._read_records()
         self._fetch(lambda path: not _below(path, [*OF_IMAGES, PARTS]) or _below(path, [self.part]))
         self._join(f"{self.part}/{name}" for name in GROWING if (self.mirror.local / self.part / name).exists())
 
