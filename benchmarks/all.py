@@ -125,6 +125,8 @@ def trainings(config: PipelineConfig, runtime: Runtime, toy: bool) -> dict[str, 
         times["IRNet"] = seconds_a_step(pairs, learnt, (labels_at(learnt, pairs.stride),), loss, runtime)
     else:
         net, loss = AffinityNet(backbone()), partial(affinity_step, config.affinity.radius)
+        if config.affinity.freeze_backbone:
+            net.backbone.requires_grad_(False)
         learnt = short(config.affinity, toy)
         times["AffinityNet"] = seconds_a_step(net, learnt, (labels_at(learnt, net.stride),), loss, runtime)
     network, learnt, loss = (

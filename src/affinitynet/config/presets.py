@@ -64,6 +64,7 @@ def _paper(network: str) -> PipelineConfig:
             momentum=momentum,
             precision="float32",
             start="imagenet",
+            freeze_backbone=False,
             border="original",
         ),
         walk=WalkConfig(alphas=(4.0, 8.0, 16.0, 24.0, 32.0), precision="float32"),

@@ -113,6 +113,8 @@ class AffinityConfig(TrainConfig):
     learning_rate: float = 0.02
     start: Literal["imagenet", "classifier"] = "classifier"
     """Weights the backbone starts from: ImageNet's (paper), or those the classifier learnt from the tags."""
+    freeze_backbone: bool = True
+    """Train the head alone, which does not learn the seeds' mistakes by heart; false: the backbone, too (paper)."""
     radius: int = 5
     """Pixels of the stride-8 grid; pairs closer than this are learnt and walked (paper: 5)."""
     border: Literal["original", "full"] = "full"

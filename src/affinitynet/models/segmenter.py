@@ -16,6 +16,7 @@ from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.lite import Lite
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.parameter_groups import parameter_groups
+from affinitynet.models.phases import take_apart
 from affinitynet.models.tag_head import TagHead
 from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
 
@@ -289,13 +290,15 @@ def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
         raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {likely}?")
     name = f"tu-{TIMM_LITE}" if encoder == "lite" else encoder
     try:
-        return ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
+        network = ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
     except (KeyError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
             f"--segmenter.encoder {encoder}: segmentation-models-pytorch cannot build {architecture} on it ({reason}); "
             "choose lite, resnet34 or another of its encoders"
         ) from None
+    take_apart(network)
+    return network
 
 
 def start_from(segmenter: Segmenter, backbone: Backbone) -> None:

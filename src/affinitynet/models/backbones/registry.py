@@ -12,6 +12,7 @@ from affinitynet.models.backbones.resnet38 import ResNet38
 from affinitynet.models.backbones.resnet50 import ResNet50
 from affinitynet.models.backbones.timm_models import TimmBackbone
 from affinitynet.models.backbones.vgg16 import VGG16
+from affinitynet.models.phases import take_apart
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     "lite": Lite,
@@ -49,6 +50,7 @@ def build_backbone(network: str, taps: Sequence[int] | None = None) -> Backbone:
             f"--network {network}: unknown network; known: {', '.join(BACKBONES)}, timm:NAME "
             f"{did_you_mean(network, BACKBONES)}"
         )
+    take_apart(backbone)
     backbone.settings = {"network": network} if taps is None else {"network": network, "taps": list(taps)}
     return backbone
 

@@ -34,6 +34,8 @@ def _train(context: Context) -> AffinityNet:
         else:
             backbone = start_backbone(context)
         model = AffinityNet(backbone)
+    if config.freeze_backbone:
+        backbone.requires_grad_(False)
     samples = seed_samples(SeedSamples, context, config, model.stride, backbone)
     context.fit("affinity", model, samples, partial(_loss, config), config)
     return model
