@@ -18,6 +18,7 @@ from benchmarks import (
     clicks,
     common,
     crf,
+    depthwise,
     instances,
     learning_curve,
     review,
@@ -48,6 +49,13 @@ def printed(monkeypatch, capsys):
 def test_each_is_run_here():
     run_here = {value.__name__ for value in globals().values() if isinstance(value, ModuleType)}
     assert {f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("[!_]*.py")} <= run_here
+
+
+def test_gradients_by_phases(printed):
+    out = printed(depthwise, "--toy", "--repeats", 1)
+    (difference,) = re.findall(r"([\d.e+-]+) of the largest", out)
+    assert float(difference) < 1e-4
+    assert "segmentation network" in out
 
 
 @pytest.mark.parametrize("benchmark", [affinity, boundaries])

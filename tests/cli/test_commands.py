@@ -76,6 +76,7 @@ def test_flags_are_taken_with_hyphens_and_underscores(flag, tmp_path, capsys):
             "not a flag of train-classifier but of run and train-affinity",
         ),
         (["make-cams", "--work", "new"], "--work new: nothing was trained there"),
+        (["predict", "a.jpg", "--work", "w"], "--work: predict has no such flag; did you mean"),  # not --workers
         (["evaluate", "--work", "new"], "nothing was trained there"),
         (["predict", "a.jpg"], "--out: missing; where masks"),
         (["tune"], "--work: missing; work folder with finished masks"),

@@ -122,6 +122,9 @@ def test_tasks_without_a_common_disk_label_what_one_run_does(cloud, expected, tm
     assert main(["label", *work, "--shard", "1/3", "--missing"]) == 0
     assert "nothing is missing" in capsys.readouterr().out
     other_machine(monkeypatch, tmp_path)
+    assert not json.loads(cloud.files()["stages.json"])["make-seeds"]["finished"]
+    assert main(["label", *work]) == 0
+    assert json.loads(cloud.files()["stages.json"])["make-seeds"]["finished"]
     assert cloud.run() == 0
     files = cloud.files()
     assert of_images(files) == expected
@@ -163,14 +166,29 @@ affinitynet.cli.main({arguments})
 
 
 def test_an_address_elsewhere_is_refused(cloud, capsys):
-    assert main(["predict", cloud.data, "--work", "here", "--out", "there"]) == 2
-    assert "only --data and --work may lie on storage" in capsys.readouterr().err
+    assert main(["predict", cloud.data, "--out", "there"]) == 2
+    assert "only --data and --work of a collection may lie on storage" in capsys.readouterr().err
+
+
+def test_one_address_for_both_and_a_demo_are_refused(cloud, capsys):
+    assert main(["run", "--data", cloud.data, "--work", f"{cloud.data}/"]) == 2
+    assert "is the collection; name another folder" in capsys.readouterr().err
+    assert main(["demo", "--work", cloud.work]) == 2
+    assert "use a folder here" in capsys.readouterr().err
+
+
+def test_a_wrong_flag_is_said_before_anything_is_fetched(cloud, tmp_path, capsys):
+    assert cloud.run("--wlak.beta", "3") == 2
+    assert "did you mean" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
 
 
 def test_processes_of_torchrun_are_told_what_to_do(cloud, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert cloud.run() == 2
     assert "affinitynet label --shard" in capsys.readouterr().err
+    assert main(["label", "--work", cloud.work, "--shard", "1/2"]) == 2
+    assert "was not begun" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["nowhere://bucket/photos", "memory://bucket/empty", "s3://no-such-bucket/photos"])

@@ -179,6 +179,125 @@ def test_rows_of_tasks_are_joined(storage, tmp_path):
     assert not [path for path in storage.find("/bucket/work") if "tasks" in path]
 
 
+def task_of(root, names=()):
+    work = TaskWork(Mirror("memory://bucket/work", root), "1-of-2")
+    work.pull()
+    work.pull_images(names)
+    return work
+
+
+def test_a_task_that_was_killed_starts_with_what_is_stored(storage, tmp_path):
+    first, root = Machine(tmp_path / "first"), tmp_path / "task"
+    first.make("one", (), finish=False)
+    first.work.push()
+    work = task_of(root, NAMES)
+    for name, content in (("a", "one"), ("b", "one")):
+        (root / "cams").mkdir(exist_ok=True)
+        (root / "cams" / f"{name}.npz").write_text(content)
+        if name == "a":
+            work.push()
+    first = Machine(tmp_path / "first")
+    first.make("two", (), finish=False)  # a run with other settings
+    first.work.push()
+    task_of(root, NAMES)
+    assert not list((root / "cams").glob("*.npz"))
+
+
+def test_what_begins_while_files_are_looked_for_is_recorded_with_them(storage, tmp_path, monkeypatch):
+    first = Machine(tmp_path / "first")
+    (tmp_path / "first").mkdir(exist_ok=True)
+    (tmp_path / "first" / "stages.json").write_text(json.dumps({"check-data": {"fingerprint": "c", "finished": True}}))
+    look = first.work.mirror.changed_here
+
+    def begun_meanwhile():
+        first.make("new", NAMES[:1], finish=True)
+        return look()
+
+    monkeypatch.setattr(first.work.mirror, "changed_here", begun_meanwhile)
+    first.work.push()
+    other = Machine(tmp_path / "other")
+    assert other.records()["make-cams"]["fingerprint"] == "new"
+    assert other.holds_together()
+    assert not other.records()["make-cams"]["finished"]
+
+
+def test_what_is_withdrawn_or_over_stays_so(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    files = [first.root / name for name in ("corrections/a.png", "relabelled/a.png", "net.checkpoint.safetensors")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("before")
+    first.work.push()
+    for file in files:
+        file.unlink()
+    first = Machine(tmp_path / "first")  # killed before it stored that
+    assert not any(file.exists() for file in files)
+    first.work.push()
+    other = Machine(tmp_path / "other")
+    assert not any((other.root / file.relative_to(first.root)).exists() for file in files)
+
+
+def test_a_copy_that_was_cleared_up_gets_back_what_is_only_stored(storage, tmp_path):
+    first = Machine(tmp_path / "first")
+    first.make("one", finish=False)
+    kept = ("net.checkpoint.safetensors", "corrections/a.json")
+    for name in kept:
+        (first.root / name).parent.mkdir(exist_ok=True)
+        (first.root / name).write_text("precious")
+    first.work.push()
+    shutil.rmtree(first.root)
+    again = Machine(tmp_path / "first")
+    again.work.push()
+    other = Machine(tmp_path / "other")
+    assert all((machine.root / name).read_text() == "precious" for name in kept for machine in (again, other))
+
+
+def test_a_table_that_grows_while_it_is_stored_keeps_its_rows(storage, tmp_path, monkeypatch):
+    first = Machine(tmp_path / "first")
+    first.make("one", finish=False)
+    table = first.root / "doubts.csv"
+    table.write_text("a,1,\n")
+    put = storage.put_file
+
+    def growing(source, target, **options):
+        put(source, target, **options)
+        if source.endswith("doubts.csv"):
+            with table.open("a") as file:
+                file.write("b,1,\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "put_file", growing)
+        first.work.push()
+    first = Machine(tmp_path / "first")
+    assert table.read_text() == "a,1,\nb,1,\n"
+    first.work.push()
+    assert (Machine(tmp_path / "other").root / "doubts.csv").read_text() == "a,1,\nb,1,\n"
+
+
+def test_what_somebody_else_has_deleted_is_no_obstacle(storage, tmp_path, monkeypatch):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    (first.root / "net.checkpoint.safetensors").write_text("state")
+    first.work.push()
+    (first.root / "net.checkpoint.safetensors").unlink()
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(storage, "rm_file", gone)
+    first.work.push()
+    first.work.push()
+
+
+def test_marks_of_folders_are_no_files(storage, tmp_path, monkeypatch):
+    storage.pipe("/bucket/work/a.txt", b"a")
+    find = storage.find
+    mark = {"/bucket/work/sub/": {"name": "/bucket/work/sub/", "size": 0, "type": "file"}}
+    monkeypatch.setattr(storage, "find", lambda root, detail: {**find(root, detail=detail), **mark})
+    assert list(Mirror("memory://bucket/work", tmp_path / "copy").there()) == ["a.txt"]
+
+
 def test_a_task_is_told_that_a_run_changed_the_settings(storage, tmp_path):
     first = Machine(tmp_path / "first")
     first.make("one", finish=False)

@@ -39,7 +39,7 @@ class FlagParser(ArgumentParser):
     """A parser whose help writes long flags with hyphens."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog=prog, exit_on_error=False, formatter_class=_HelpFormatter)
+        super().__init__(prog=prog, exit_on_error=False, formatter_class=_HelpFormatter, allow_abbrev=False)
 
     def format_help(self, *arguments: Any, **options: Any) -> str:
         return hyphenated(super().format_help(*arguments, **options))

@@ -85,8 +85,10 @@ def _main(arguments: list[str]) -> int:
         raise InputError(f"{name}: no such command {did_you_mean(name, COMMANDS)}; `affinitynet --help` lists them")
     command = COMMANDS[name]
     function = command.load()
+    given = parse(_parser(command, function), arguments[1:], _elsewhere(command))
     with local_copies(arguments) as copied:
-        given = parse(_parser(command, function), copied[1:], _elsewhere(command))
+        if copied != arguments:
+            given = parse(_parser(command, function), copied[1:], _elsewhere(command))
         if command.alone and int(os.environ.get("RANK", "0")) > 0:
             return 0  # one process does it
         return _run(command, function, given)

@@ -37,12 +37,14 @@ class Addresses:
 
     Args:
         data, work: addresses; empty where a folder of this machine or nothing is named.
-        shard: of the command ``label``; empty of others.
+        here: the folder of this machine that is named as the collection, if one is.
+        shard: of a task of the command ``label``; empty of whoever works alone.
         missing: whether that command only asks what is missing.
     """
 
     data: str = ""
     work: str = ""
+    here: str = ""
     shard: str = ""
     missing: bool = False
 
@@ -55,16 +57,19 @@ def addresses(arguments: Sequence[str]) -> Addresses:
 
     Example:
         >>> addresses(["label", "--work=s3://bucket/work", "--shard", "3/64"])
-        Addresses(data='', work='s3://bucket/work', shard='3/64', missing=False)
+        Addresses(data='', work='s3://bucket/work', here='', shard='3/64', missing=False)
     """
     words = [part for argument in arguments for part in _parts(argument)]
     given = dict(zip(words, [*words[1:], ""], strict=True))
     data, work = (value if is_url(value := given.get(flag, "")) else "" for flag in ("--data", "--work"))
     for word in words:
-        if is_url(word) and word not in (data, work):
-            raise InputError(f"{word}: only --data and --work may lie on storage; copy it to this machine first")
-    shard = given.get("--shard", "1/1") if arguments[:1] == ["label"] else ""
-    return Addresses(data, work, shard, "--missing" in words)
+        if is_url(word) and (word not in (data, work) or arguments[0] == "demo"):
+            raise InputError(f"{word}: only --data and --work of a collection may lie on storage; use a folder here")
+    if data and data.rstrip("/") == work.rstrip("/"):
+        raise InputError(f"--work {work}: is the collection; name another folder for what is made")
+    missing = "--missing" in words
+    shard = given.get("--shard", "1/1" if missing else "") if arguments[0] == "label" else ""
+    return Addresses(data, work, "" if data else given.get("--data", ""), shard, missing)
 
 
 def _parts(argument: str) -> list[str]:
@@ -87,7 +92,7 @@ def local_copies(arguments: Sequence[str]) -> Iterator[list[str]]:
     if not named.data and not named.work:
         yield list(arguments)
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not named.shard:
         raise InputError(
             f"{named.work or named.data}: processes of torchrun need a folder that they share; start `affinitynet "
             "label --shard` on each machine, or train in a folder and copy that to the storage"
@@ -112,7 +117,8 @@ def _open_work(stack: ExitStack, named: Addresses, copies: dict[str, Path]) -> N
         where = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "work"
     copies[named.work] = where
     stack.enter_context(_alone_in(where))
-    _say(f"{named.work}: worked on in {where}, and stored every minute and at the end")
+    if not named.missing:
+        _say(f"{named.work}: worked on in {where}, and stored every minute and at the end")
     mirror = Mirror(named.work, where)
     work = TaskWork(mirror, task) if task else StoredWork(mirror, {stage.name: stage.outputs for stage in STAGES})
     work.pull()
@@ -121,7 +127,8 @@ def _open_work(stack: ExitStack, named: Addresses, copies: dict[str, Path]) -> N
         if named.missing:
             work.name_images()
             return
-        work.pull_images(images_of(where, named.shard))
+        data = named.here or (copies[source] if source else None)
+        work.pull_images(images_of(where, named.shard, Path(data) if data else None))
     stack.enter_context(work.kept_up(_say))
     stack.callback(_note_source, where, source)
 
@@ -129,7 +136,8 @@ def _open_work(stack: ExitStack, named: Addresses, copies: dict[str, Path]) -> N
 def _bring_data(named: Addresses, work: Path, copies: dict[str, Path]) -> str:
     """Fetch the collection that is named, or the one that the work folder was made from; return its address."""
     source, config = work / SOURCE, work / "config.yaml"
-    url = named.data or (source.read_text(encoding="utf-8").strip() if source.exists() else "")
+    noted = source.exists() and not named.here
+    url = named.data or (source.read_text(encoding="utf-8").strip() if noted else "")
     if url:
         copies[url] = _copied_data(url)
     if url and config.exists():

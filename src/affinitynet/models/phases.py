@@ -1,4 +1,4 @@
-"""Depthwise convolutions with holes, without the holes.
+"""Dilated depthwise convolutions, computed without dilation.
 
 On processors the gradients of a depthwise 5x5 convolution of dilation 2 take PyTorch thirty times the time of its
 values, those of the same convolution without dilation seven times. Every d-th pixel of every d-th row sees only its
@@ -46,7 +46,7 @@ def depthwise_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, dilation
 
 
 def take_apart(network: nn.Module) -> None:
-    """Let the depthwise convolutions with holes of a network compute by phases; parameters and their names stay.
+    """Let the dilated depthwise convolutions of a network compute by phases; parameters and their names stay.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4), nn.Conv2d(4, 4, 3))
@@ -55,11 +55,11 @@ def take_apart(network: nn.Module) -> None:
         ['PhasedConv2d', 'Conv2d']
     """
     for module in network.modules():
-        if type(module) is nn.Conv2d and _has_holes_and_keeps_the_size(module):
+        if type(module) is nn.Conv2d and _is_dilated_and_keeps_the_size(module):
             module.__class__ = PhasedConv2d
 
 
-def _has_holes_and_keeps_the_size(convolution: nn.Conv2d) -> bool:
+def _is_dilated_and_keeps_the_size(convolution: nn.Conv2d) -> bool:
     (kernel, across), (dilation, along) = convolution.kernel_size, convolution.dilation
     return (
         1 < convolution.groups == convolution.in_channels == convolution.out_channels

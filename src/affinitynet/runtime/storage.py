@@ -5,11 +5,12 @@ fsspec transfers; what is said here is which of the two copies of a file is the 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,12 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://.+", re.IGNORECASE)
 
 TRANSFERS = 16
 """Files in transfer at a time: each waits for answers most of the time."""
+
+OTHER = -1, -1
+"""Size and time of a file here that is not what its object is."""
+
+LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of this machine's disk, not of the storage."""
 
 OWN = (UNFINISHED, ".lock")
 """Beginnings of the names of files that are of use on one machine only."""
@@ -98,8 +105,13 @@ class Mirror:
         with self._explained():
             self.storage.invalidate_cache()
             found = self.storage.find(self.root, detail=True) if self.storage.exists(self.root) else {}
-        below = len(self.root.strip("/")) + 1
-        files = {path.strip("/")[below:]: facts for path, facts in found.items() if facts["type"] == "file"}
+        root = self.root.strip("/")
+        below = len(root) + 1 if root else 0
+        files = {
+            path.strip("/")[below:]: facts
+            for path, facts in found.items()
+            if facts["type"] == "file" and not path.endswith("/")  # which marks a folder
+        }
         for path in files:
             if ".." in path.split("/") or path.startswith("/"):
                 raise InputError(f"{self.url}: the name {path!r} leads out of the folder; rename or delete that object")
@@ -158,7 +170,7 @@ class Mirror:
         """Delete objects, and forget them."""
 
         def delete(path: str) -> None:
-            with self._explained():
+            with self._explained(), suppress(FileNotFoundError):  # somebody else has deleted it
                 self.storage.rm_file(self._target(path))
             del self.known[path]
 
@@ -178,7 +190,7 @@ class Mirror:
         with self._explained():
             self.storage.pipe_file(self._target(path), content)
             version = _stored(self._facts(path)).version
-        self.known[path] = Copies(version, -1, -1)
+        self.known[path] = Copies(version, *OTHER)
         self._remember()
 
     def _fetch(self, path: str, stored: Stored) -> None:
@@ -194,11 +206,13 @@ class Mirror:
 
     def _store(self, path: str) -> None:
         before = self._measured(path)
+        if before is None:
+            return  # it was deleted meanwhile
         with self._explained():
             self.storage.put_file(str(self.local / path), self._target(path))
             version = _stored(self._facts(path)).version
-        if before is not None and before == self._measured(path):  # it has not grown meanwhile
-            self.known[path] = Copies(version, *before)
+        grown = before != self._measured(path)
+        self.known[path] = Copies(version, *(OTHER if grown else before))
 
     def _facts(self, path: str) -> dict[str, Any]:
         self.storage.invalidate_cache()
@@ -245,6 +259,8 @@ class Mirror:
             cure = "check the address and your permissions"
             raise InputError(f"{self.url}: cannot be used ({one_line(error)}); {cure}") from None
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in LOCAL:
+                raise
             raise OSError(f"{self.url}: cannot be reached ({one_line(error) or type(error).__name__})") from None
 
 

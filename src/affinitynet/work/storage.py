@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from affinitynet.errors import InputError
 from affinitynet.files import read_json
@@ -34,7 +35,9 @@ BY_HAND = "corrections"
 """Folder of what people said in the review, which nobody's run takes from another."""
 
 PASSING = ".checkpoint.safetensors"
-"""End of the names of files that are deleted when a training ends."""
+ROUND = "segmenter.round.safetensors"
+RELABELLED = "relabelled"
+"""What is deleted when a training ends or goes on: names that end so, a file, a folder."""
 
 MIXED = "mixed"
 """Fingerprint of a stage some of whose files were made under other settings: no settings have it."""
@@ -147,6 +150,7 @@ class StoredWork(_Stored):
         super().__init__(mirror)
         self.outputs = outputs
         self.records: Records = {}  # as the storage has them
+        self.name = uuid4().hex
 
     def pull(self) -> None:
         """Bring the copy up to date.
@@ -161,72 +165,81 @@ class StoredWork(_Stored):
         )
         if not alone:
             mirror.delete_here([path for path in mirror.here() if path not in there and not _below(path, [BY_HAND])])
-        redone = self._redone() if alone else []
-        mirror.fetch(
-            {
-                path: stored
-                for path, stored in there.items()
-                if not _below(path, redone) and self._is_newer(path, stored, alone or _below(path, [BY_HAND]))
-            }
-        )
-        self._join(path for path in there if _below(path, [PARTS]))
-        for path in there:
-            if _below(path, [PARTS]):
-                (mirror.local / path).unlink(missing_ok=True)
+        redone = self._redone(self._records_here()) if alone else []
+        newer = {path for path, stored in there.items() if self._is_newer(path, stored, alone)}
+        mirror.fetch({path: there[path] for path in newer if not _below(path, redone)})
+        parts = [path for path in there if _below(path, [PARTS])]
+        self._join(parts)
+        for path in parts:
+            (mirror.local / path).unlink(missing_ok=True)
 
     def push(self) -> None:
-        """Bring the storage up to date.
+        """Bring the storage up to date; what begins or is made meanwhile is left for the next time.
 
         Raises:
             InputError: somebody else has worked in the folder meanwhile.
         """
-        mirror, here = self.mirror, self._records_here()
-        if not here:
+        mirror, before = self.mirror, self._records_here()
+        if not before:
             return  # nothing was begun
-        known = mirror.known.get(RECORDS)
-        if mirror.version(RECORDS) != (known.version if known else None):
-            raise InputError(
-                f"{mirror.url}: somebody else has worked in it meanwhile, and nothing of that was overwritten; what "
-                f"was made here is in {mirror.local}"
-            )
-        redone = self._redone()
-        self._write(records_meanwhile(here, self.records))
-        mirror.store([path for path in mirror.changed_here() if path != RECORDS])
+        changed = [path for path in mirror.changed_here() if path != RECORDS]
+        here = self._records_here()  # every file that was found belongs to one of these
+        finished = {(stage, record["fingerprint"]) for stage, record in before.items() if record["finished"]}
+        settled = {s: {**record, "finished": (s, record["fingerprint"]) in finished} for s, record in here.items()}
+        redone = self._redone(here)
+        self._write(records_meanwhile(here, self.records), by=self.name)
+        mirror.store([path for path in changed if path in GROWING])  # before the files whose rows they have
+        mirror.store([path for path in changed if path not in GROWING])
         gone = [path for path in mirror.known if not (mirror.local / path).exists()]
-        mirror.delete_there([path for path in gone if path.endswith(PASSING) or _below(path, [*redone, PARTS])])
-        now = self._records_here()
-        begun_again = any(now.get(stage, {}).get("fingerprint") != here[stage]["fingerprint"] for stage in here)
-        self._write(records_meanwhile(now, here) if begun_again else here)
+        mirror.delete_there([path for path in gone if _below(path, [*redone, PARTS]) or _is_deleted(path)])
+        after = self._records_here()
+        same = _fingerprints(after).items() >= _fingerprints(here).items()
+        self._write(settled if same else records_meanwhile(after, settled))
 
-    def _write(self, records: Records) -> None:
+    def _write(self, records: Records, by: str | None = None) -> None:
+        """Store the records, unless they are there.
+
+        Args:
+            by: who is at work; two who store the same are told apart by it.
+        """
+        known = self.mirror.known.get(RECORDS)
+        if self.mirror.version(RECORDS) != (known.version if known else None):
+            raise InputError(
+                f"{self.mirror.url}: somebody else has worked in it meanwhile, and nothing of that was overwritten; if "
+                f"you need what was made here, copy {self.mirror.local} away before the next command"
+            )
         if records != self.records:
-            self.mirror.write(RECORDS, json.dumps(records, indent=2).encode())
+            signed = {stage: record if by is None else {**record, "by": by} for stage, record in records.items()}
+            self.mirror.write(RECORDS, json.dumps(signed, indent=2).encode())
             self.records = records
 
-    def _redone(self) -> list[str]:
+    def _redone(self, here: Records) -> list[str]:
         """Return the outputs of stages that were begun again here under other settings."""
-        here = self._records_here()
+        made = _fingerprints(here)
         return [
             output
-            for stage, stored in self.records.items()
-            if stage not in here or here[stage]["fingerprint"] != stored["fingerprint"]
+            for stage, fingerprint in _fingerprints(self.records).items()
+            if made.get(stage) != fingerprint
             for output in self.outputs.get(stage, ())
         ]
 
-    def _is_newer(self, path: str, stored: Stored, ours: bool) -> bool:
-        """Whether an object is to be fetched; ``ours``: what was changed here since is kept."""
-        known = self.mirror.known.get(path)
+    def _is_newer(self, path: str, stored: Stored, alone: bool) -> bool:
+        """Whether an object is to be fetched; ``alone``: nobody else has worked in the folder."""
+        known, exists = self.mirror.known.get(path), (self.mirror.local / path).exists()
+        if alone and path in GROWING and exists:
+            return False  # it has all the rows of the object, and more
         if known is None or known.version != stored.version:
             return True
-        if not (self.mirror.local / path).exists():
-            return not path.endswith(PASSING)
-        return not ours and not self.mirror.is_as_known(path)
+        if not exists:
+            return not (alone and _is_deleted(path))
+        return not (alone or _below(path, [BY_HAND])) and not self.mirror.is_as_known(path)
 
 
 class TaskWork(_Stored):
     """A work folder on storage, for one of many tasks that label a share each.
 
-    A task stores the files of its images and its own tables; of ``stages.json`` only what it begins that nobody has.
+    A task stores the files of its images and tables of its own, with the rows of what it made and of what it found, and
+    of ``stages.json`` only what it begins that nobody has. What it had not stored when it was killed is made anew.
 
     Args:
         mirror: the folder and a copy that no other task uses.
@@ -239,13 +252,15 @@ class TaskWork(_Stored):
 
     def pull(self) -> None:
         """Fetch what is not of single images."""
-        self._fetch(lambda path: not _below(path, [*OF_IMAGES, PARTS]) or _below(path, [self.part]))
-        self._join(f"{self.part}/{name}" for name in GROWING if (self.mirror.local / self.part / name).exists())
+        mirror, there = self.mirror, self.mirror.there()
+        mirror.delete_here([path for path in mirror.here() if path not in there or not mirror.has(path, there[path])])
+        self._fetch(there, lambda path: not _below(path, [*OF_IMAGES, PARTS]) or _below(path, [self.part]))
+        self._join(f"{self.part}/{name}" for name in GROWING if (mirror.local / self.part / name).exists())
 
     def pull_images(self, names: Iterable[str]) -> None:
         """Fetch the files of images."""
         wanted = set(names)
-        self._fetch(lambda path: _image(path) in wanted)
+        self._fetch(self.mirror.there(), lambda path: _image(path) in wanted)
 
     def name_images(self) -> None:
         """Make empty files in the place of those of all images: whoever asks what is missing needs no more."""
@@ -255,9 +270,9 @@ class TaskWork(_Stored):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.touch()
 
-    def _fetch(self, wanted: Callable[[str], bool]) -> None:
-        there = {path: stored for path, stored in self.mirror.there().items() if wanted(path)}
-        self.mirror.fetch({path: stored for path, stored in there.items() if not self.mirror.has(path, stored)})
+    def _fetch(self, there: Mapping[str, Stored], wanted: Callable[[str], bool]) -> None:
+        chosen = {path: stored for path, stored in there.items() if wanted(path)}
+        self.mirror.fetch({path: stored for path, stored in chosen.items() if not self.mirror.has(path, stored)})
 
     def push(self) -> None:
         """Store what was made.
@@ -265,9 +280,11 @@ class TaskWork(_Stored):
         Raises:
             InputError: a run has changed the settings meanwhile.
         """
-        mirror, here, there = self.mirror, self._records_here(), self._read_records()
-        for stage, record in here.items():
-            if stage in there and there[stage]["fingerprint"] != record["fingerprint"]:
+        mirror = self.mirror
+        images = [path for path in mirror.changed_here() if _image(path) is not None]
+        here, there = self._records_here(), self._read_records()
+        for stage, fingerprint in _fingerprints(here).items():
+            if stage in there and there[stage]["fingerprint"] != fingerprint:
                 raise InputError(f"{mirror.url}: a run has changed {stage} meanwhile; start this task again")
         begun = {stage: {**record, "finished": False} for stage, record in here.items() if stage not in there}
         if begun:
@@ -277,7 +294,17 @@ class TaskWork(_Stored):
                 target = mirror.local / self.part / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((mirror.local / name).read_bytes())
-        mirror.store([path for path in mirror.changed_here() if _image(path) is not None or _below(path, [self.part])])
+        mirror.store([path for path in mirror.changed_here() if _below(path, [self.part])])  # rows before their files
+        mirror.store(images)
+
+
+def _fingerprints(records: Records) -> dict[str, str]:
+    return {stage: record["fingerprint"] for stage, record in records.items()}
+
+
+def _is_deleted(path: str) -> bool:
+    """Whether a file that is gone was deleted, and not only cleared up: of a training, or by hand."""
+    return path.endswith(PASSING) or path == ROUND or _below(path, [BY_HAND, RELABELLED])
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:

@@ -119,7 +119,7 @@ def train_segmenter(context: Context) -> None:
     """
     config, work = context.config.segmenter, context.work
     if config.trained:
-        context.finish_training("segmenter", _trained(context, Path(config.trained)))
+        context.finish_training("segmenter", _trained(Path(config.trained), context.collection.classes))
         return
     seen = learnt_from(context.training_images, context.config.drawn.share)
     done, model = _last_round(context)
@@ -140,9 +140,9 @@ def train_segmenter(context: Context) -> None:
         _round_file(context).unlink(missing_ok=True)
 
 
-def _trained(context: Context, path: Path) -> Segmenter:
+def _trained(path: Path, classes: tuple[str, ...]) -> Segmenter:
     """Read the network of ``segmenter.trained``."""
-    model, classes = Segmenter.load(path), context.collection.classes
+    model = Segmenter.load(path)
     if model.classes != classes:
         raise InputError(
             f"--segmenter.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
@@ -222,6 +222,9 @@ def check_segmenter(config: PipelineConfig, classes: Sequence[str]) -> None:
     Raises:
         InputError: it cannot.
     """
+    if config.segmenter.trained:
+        _trained(Path(config.segmenter.trained), tuple(classes))
+        return
     with torch.device("meta"):
         model = new_segmenter(config, classes)
         if config.segmenter.start == "classifier":
