@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from affinitynet.config.adaptation import Decision
@@ -18,11 +19,10 @@ WORTH = 1.1
 REPEATS = 3
 IMAGES, SIDE = 4, 224
 
-FIRST_SIDE = 64
-"""Side of the one image that is tried first: without such instructions bfloat16 takes twenty times as long."""
-
 HOPELESS = 4.0
-"""How many times as long bfloat16 may take there and still be tried at full size, where it gains more."""
+"""How many times as long one convolution may take in bfloat16 for networks to be tried in it: on a processor without
+such instructions it takes sixty times as long, and trying whole networks half a minute."""
+
 
 TRAINED = ("classifier", "affinity", "irnet", "segmenter")
 LABELLED = ("cams", "walk", "predict")
@@ -51,21 +51,31 @@ def _faster(
     backbone: Backbone, device: torch.device, time_of: Callable[[Backbone, Tensor, str], float], what: str
 ) -> tuple[str, str]:
     """Return the faster arithmetic and the reason."""
-
-    def times(images: int, side: int, repeats: int) -> tuple[float, float]:
-        x = torch.zeros(images, 3, side, side).to(device, memory_format=torch.channels_last)
-        # By turns, so that what else the machine does meanwhile hits both alike.
-        pairs = [(time_of(backbone, x, "float32"), time_of(backbone, x, "bfloat16")) for _ in range(repeats)]
-        plain, half = zip(*pairs, strict=True)
-        return min(plain), min(half)
-
-    plain, half = times(1, FIRST_SIDE, 1)
+    plain, half = _by_turns(lambda precision: _convolution(device, precision))
     if half > HOPELESS * plain:
-        what = f"{what} of one small image"
+        what = "one convolution"
     else:
-        plain, half = times(IMAGES, SIDE, REPEATS)
+        x = torch.zeros(IMAGES, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
+        plain, half = _by_turns(lambda precision: time_of(backbone, x, precision))
     chosen = "bfloat16" if plain > WORTH * half else "float32"
-    return chosen, f"{what} takes {1000 * plain:.0f} ms in float32 and {1000 * half:.0f} ms in bfloat16 here"
+    return chosen, f"{what} takes {1000 * plain:.3g} ms in float32 and {1000 * half:.3g} ms in bfloat16 here"
+
+
+def _by_turns(time_of: Callable[[str], float]) -> tuple[float, float]:
+    """Return the least seconds in float32 and in bfloat16; by turns, so that other work on the machine hits both."""
+    pairs = [(time_of("float32"), time_of("bfloat16")) for _ in range(REPEATS)]
+    plain, half = zip(*pairs, strict=True)
+    return min(plain), min(half)
+
+
+@torch.inference_mode()
+def _convolution(device: torch.device, precision: str) -> float:
+    """Return the seconds of one convolution."""
+    x, weight = torch.zeros(1, 64, 32, 32, device=device), torch.zeros(64, 64, 3, 3, device=device)
+    start = time.perf_counter()
+    with autocast(device, precision):
+        F.conv2d(x, weight).float().mean().item()
+    return time.perf_counter() - start
 
 
 def _training_step(backbone: Backbone, x: Tensor, precision: str) -> float:
