@@ -22,7 +22,7 @@ def trained_in(folder, *networks):
 
 
 @pytest.mark.parametrize("networks", [NETWORKS, ("segmenter",)])
-def test_another_work_folder_labels_with_them_alike(finished_world, world, tmp_path, networks):
+def test_another_work_folder_labels_with_them_alike(world, tmp_path, networks):
     run_pipeline(world, tmp_path / "trains", replace(QUICK, refine=RefineConfig(masks=True)))
     run_pipeline(world, tmp_path / "takes", trained_in(tmp_path / "trains", *networks))
     trains, takes = snapshot(tmp_path / "trains"), snapshot(tmp_path / "takes")

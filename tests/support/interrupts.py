@@ -16,3 +16,29 @@ def interrupted(function: Callable[..., Any], call: int) -> Callable[..., Any]:
         return function(*arguments)
 
     return counted
+
+
+class Kill(BaseException):
+    """The end of a process at a chosen moment: nothing catches it."""
+
+
+class Lifetime:
+    """A process that dies before it does more than a number of things.
+
+    Args:
+        things: that it still does.
+    """
+
+    def __init__(self, things: int) -> None:
+        self.left = things
+
+    def ending(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of which each call is one of the things."""
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            if self.left == 0:
+                raise Kill
+            self.left -= 1
+            return function(*arguments, **options)
+
+        return counted

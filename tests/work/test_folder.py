@@ -12,6 +12,7 @@ from affinitynet.errors import InputError
 from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights, write_json
 from affinitynet.models.weights.names import read_weights
 from affinitynet.work.folder import StageRecord, WorkFolder
+from tests.support.interrupts import Kill, Lifetime
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -37,25 +38,14 @@ def test_whoever_is_killed_while_forgetting_leaves_no_file_of_unknown_settings(t
         work.record("make-masks", StageRecord("settings", finished=True))
         for name in ("a", "b"):
             save_mask(work.masks.path(name), np.zeros((2, 2), np.uint8))
-        done: list[None] = []
-        killed = False
-
-        def dying(change, limit=steps, done=done):
-            def change_or_die(*arguments, **options):
-                if len(done) == limit:
-                    raise KeyboardInterrupt
-                done.append(None)
-                return change(*arguments, **options)
-
-            return change_or_die
-
+        killed, life = False, Lifetime(steps)
         with monkeypatch.context() as patch:
             for name in ("unlink", "rmdir"):
-                patch.setattr(os, name, dying(getattr(os, name)))
-            patch.setattr("affinitynet.work.folder.write_json", dying(write_json))
+                patch.setattr(os, name, life.ending(getattr(os, name)))
+            patch.setattr("affinitynet.work.folder.write_json", life.ending(write_json))
             try:
                 work.forget("make-masks", ("masks",))
-            except KeyboardInterrupt:
+            except Kill:
                 killed = True
         record, names = work.records().get("make-masks"), sorted(work.masks.names())
         if record is None:

@@ -9,6 +9,7 @@ import pytest
 from affinitynet.errors import InputError
 from affinitynet.runtime.storage import Mirror
 from affinitynet.work.storage import MIXED, StoredWork, TaskWork
+from tests.support.interrupts import Kill, Lifetime
 
 OUTPUTS = {"train-classifier": ("net",), "make-cams": ("cams",)}
 NAMES = ("a", "b", "c")
@@ -64,28 +65,6 @@ class Machine:
         return complete and set(self.cams().values()) <= {record["fingerprint"]}
 
 
-class Killed(BaseException):
-    pass
-
-
-def kill_after(storage, monkeypatch, operations):
-    """Let a process die before the next change of the storage but ``operations``; return how many there were."""
-    done: list[None] = []
-
-    def dying(change):
-        def change_or_die(*arguments, **options):
-            if len(done) == operations:
-                raise Killed
-            done.append(None)
-            return change(*arguments, **options)
-
-        return change_or_die
-
-    for name in OPERATIONS:
-        monkeypatch.setattr(storage, name, dying(getattr(storage, name)))
-    return done
-
-
 @pytest.mark.parametrize("before", [[], [("old", True)], [("old", False)]])
 @pytest.mark.parametrize("finish", [True, False])
 def test_whenever_a_machine_dies_another_is_told_the_truth(storage, tmp_path, before, finish):
@@ -98,11 +77,13 @@ def test_whenever_a_machine_dies_another_is_told_the_truth(storage, tmp_path, be
             first.work.push()
         first.make("new", NAMES if finish else NAMES[1:], finish)
         with pytest.MonkeyPatch.context() as patch:
-            kill_after(storage, patch, operations)
+            life = Lifetime(operations)
+            for name in OPERATIONS:
+                patch.setattr(storage, name, life.ending(getattr(storage, name)))
             try:
                 first.work.push()
                 ended = True
-            except Killed:
+            except Kill:
                 pass
         other = Machine(tmp_path / f"other {operations}")
         assert other.holds_together(), (operations, other.records(), other.cams())

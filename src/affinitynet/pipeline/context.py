@@ -16,6 +16,7 @@ from affinitynet.config.trainings import TrainConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import reduced
+from affinitynet.errors import InputError
 from affinitynet.files import save_weights
 from affinitynet.models.backbones.base import Backbone
 from affinitynet.models.backbones.registry import build_backbone, pretrained_backbone
@@ -113,6 +114,22 @@ def label_images(
     context.runtime.for_each_image(
         label, lambda record: artifacts.save(record.name, make(record)), missing, total=len(records)
     )
+
+
+def check_classes(flag: str, path: Path, trained_on: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise unless a network that was trained elsewhere has the classes of the collection.
+
+    Args:
+        flag: that named its file.
+
+    Raises:
+        InputError: it has others.
+    """
+    if tuple(trained_on) != tuple(classes):
+        raise InputError(
+            f"{flag} {path}: was trained on {len(trained_on)} classes ({', '.join(trained_on)}), "
+            f"the collection has {len(classes)} ({', '.join(classes)}); choose them with --classes"
+        )
 
 
 def start_backbone(context: Context) -> Backbone:

@@ -20,13 +20,12 @@ from affinitynet.data.transforms import (
     random_resize_long,
     to_tensor,
 )
-from affinitynet.errors import InputError
 from affinitynet.inference.tags import tag_probabilities
 from affinitynet.models.classifier import TagClassifier, load_classifier, tag_loss
 from affinitynet.models.local_classifier import LOCAL, LocalClassifier
 from affinitynet.ops.metrics import average_precision
 from affinitynet.pipeline.adapt import decisions
-from affinitynet.pipeline.context import Context, start_backbone
+from affinitynet.pipeline.context import Context, check_classes, start_backbone
 from affinitynet.pipeline.places import learn_places, look_at_places
 from affinitynet.records import TaggedImage
 from affinitynet.training.holdout import hold_out
@@ -86,11 +85,7 @@ def _trained(context: Context, path: Path) -> TagClassifier | LocalClassifier:
     """Read the classifier of ``classifier.trained``."""
     classes = context.collection.classes
     model = load_classifier(path, classes)
-    if model.classes != classes:
-        raise InputError(
-            f"--classifier.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
-            f"the collection has {len(classes)} ({', '.join(classes)}); choose them with --classes"
-        )
+    check_classes("--classifier.trained", path, model.classes, classes)
     return model
 
 

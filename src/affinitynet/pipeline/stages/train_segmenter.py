@@ -27,7 +27,6 @@ from affinitynet.data.transforms import (
     resize,
     to_tensor,
 )
-from affinitynet.errors import InputError
 from affinitynet.files import save_weights
 from affinitynet.inference.untagged import SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone, is_backbone, pretrained_backbone
@@ -44,7 +43,7 @@ from affinitynet.models.segmenter import (
 )
 from affinitynet.ops.dice import dice_loss
 from affinitynet.ops.presence import presence_loss
-from affinitynet.pipeline.context import Context, label_images, start_backbone
+from affinitynet.pipeline.context import Context, check_classes, label_images, start_backbone
 from affinitynet.pipeline.drawn import learnt_from
 from affinitynet.pipeline.relabel import relabel
 from affinitynet.pipeline.tags_found import not_found
@@ -140,14 +139,10 @@ def train_segmenter(context: Context) -> None:
         _round_file(context).unlink(missing_ok=True)
 
 
-def _trained(path: Path, classes: tuple[str, ...]) -> Segmenter:
+def _trained(path: Path, classes: Sequence[str]) -> Segmenter:
     """Read the network of ``segmenter.trained``."""
     model = Segmenter.load(path)
-    if model.classes != classes:
-        raise InputError(
-            f"--segmenter.trained {path}: was trained on {len(model.classes)} classes ({', '.join(model.classes)}), "
-            f"the collection has {len(classes)} ({', '.join(classes)}); choose them with --classes"
-        )
+    check_classes("--segmenter.trained", path, model.classes, classes)
     return model
 
 
@@ -223,7 +218,7 @@ def check_segmenter(config: PipelineConfig, classes: Sequence[str]) -> None:
         InputError: it cannot.
     """
     if config.segmenter.trained:
-        _trained(Path(config.segmenter.trained), tuple(classes))
+        _trained(Path(config.segmenter.trained), classes)
         return
     with torch.device("meta"):
         model = new_segmenter(config, classes)
