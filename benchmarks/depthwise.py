@@ -16,7 +16,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from affinitynet.config.settings import PipelineConfig
+from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.phases import PhasedConv2d, depthwise_by_phases
+from affinitynet.models.segmenter import start_from
 from affinitynet.pipeline.stages.train_segmenter import new_segmenter, segmenter_loss
 from affinitynet.runtime.memory import keep_freed_memory
 from benchmarks.common import Call, paired_seconds, show, table
@@ -43,7 +45,9 @@ def learnt(x: Tensor, weight: Tensor, phases: bool) -> Tensor:
 def segmenter_step(crop: int, phases: bool) -> Call:
     """Return a forward and backward pass of the default segmentation network on a batch of random crops."""
     config = PipelineConfig()
-    network = new_segmenter(config, CLASSES).train().to(memory_format=torch.channels_last)
+    network = new_segmenter(config, CLASSES)
+    start_from(network, build_backbone(config.network))  # which freezes what is frozen in training
+    network.train().to(memory_format=torch.channels_last)
     for module in network.modules():
         if isinstance(module, PhasedConv2d) and not phases:
             module.__class__ = nn.Conv2d  # type: ignore[assignment]
