@@ -22,7 +22,7 @@ from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at
 from affinitynet.pipeline.run import run_pipeline
-from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter
+from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, check_segmenter, new_segmenter
 from affinitynet.records import TaggedImage
 from tests.support.worlds import QUICK, snapshot
 
@@ -56,6 +56,26 @@ def test_the_papers_networks_have_the_papers_head(network):
     if network == "vgg16":
         encoder: Any = model.encoder
         assert encoder.fc6.dilation == (12, 12)
+
+
+def test_the_decoder_is_narrow_on_lite_alone_and_the_file_says_so(tmp_path):
+    def width(model: Segmenter) -> int:
+        return model.get_submodule("network.segmentation_head.0").in_channels  # type: ignore[return-value]
+
+    def of(**settings: Any) -> Segmenter:
+        return new_segmenter(PipelineConfig(segmenter=SegmenterConfig(**settings)), ["a"])
+
+    assert width(of()) == 128
+    assert width(of(encoder="resnet18", start="imagenet")) == 256
+    assert width(of(decoder_channels=32)) == 32
+    path = tmp_path / "segmenter.safetensors"
+    for model in of(), Segmenter("DeepLabV3Plus", "lite", ["a"]):  # the second is of a version before
+        save_weights(path, model.state_dict(), model.settings)
+        x = torch.rand(1, 3, 64, 64)
+        with torch.inference_mode():
+            assert torch.equal(Segmenter.load(path)(x), model.eval()(x))
+    with pytest.raises(InputError, match="Unet has none"):
+        of(architecture="Unet", decoder_channels=32)
 
 
 @pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "LargeFOV"])

@@ -170,6 +170,8 @@ class SegmenterConfig(TrainConfig):
     DeepLabV3Plus, but LargeFOV on the paper's networks and timm's."""
     encoder: str | None = None
     """Its encoder, of segmentation-models-pytorch, or lite, or for LargeFOV a --network; null: --network's."""
+    decoder_channels: int | None = None
+    """Channels of DeepLabV3Plus's decoder. null: 128 with lite, else its paper's 256."""
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4
@@ -210,6 +212,8 @@ class SegmenterConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         scales = (self.min_scale, self.max_scale)
+        channels = self.decoder_channels
+        require(channels is None or channels >= 1, "decoder_channels", channels, "at least 1")
         require(self.rounds is None or self.rounds >= 1, "rounds", self.rounds, "at least 1")
         require(self.long_side is None or self.long_side >= 64, "long_side", self.long_side, "at least 64")
         require(0 <= self.dice < math.inf, "dice", self.dice, "at least 0")

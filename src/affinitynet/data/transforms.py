@@ -78,18 +78,18 @@ def random_resize_long(image: np.ndarray, shortest: int, longest: int) -> np.nda
     return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def jitter_colours(image: Tensor, jitter: tuple[float, float, float, float]) -> Tensor:
-    """Change the colours of an image at random.
+def jitter_colours(image: np.ndarray, jitter: tuple[float, float, float, float]) -> np.ndarray:
+    """Change the colours of an image at random, as the original does: by PIL, in half of the time that tensors take.
 
     Args:
-        image: uint8 [3, H, W].
+        image: uint8 [H, W, 3].
         jitter: largest change of brightness, contrast and saturation (shares) and of hue (of the circle).
 
     Example:
-        >>> jitter_colours(torch.full((3, 1, 1), 90, dtype=torch.uint8), (0, 0, 0, 0)).flatten()
-        tensor([90, 90, 90], dtype=torch.uint8)
+        >>> jitter_colours(np.full((1, 1, 3), 90, np.uint8), (0, 0, 0, 0)).tolist()
+        [[[90, 90, 90]]]
     """
-    return v2.ColorJitter(*jitter)(image)
+    return np.asarray(v2.ColorJitter(*jitter)(Image.fromarray(image)))
 
 
 def random_flip(*maps: Tensor) -> tuple[Tensor, ...]:

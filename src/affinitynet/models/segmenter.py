@@ -20,11 +20,11 @@ from affinitynet.models.phases import take_apart
 from affinitynet.models.tag_head import TagHead
 from affinitynet.models.weights.names import TIMM_LITE, fill, read_weights
 
-LARGEFOV = "LargeFOV"
+LARGEFOV, DEEPLAB = "LargeFOV", "DeepLabV3Plus"
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     name: getattr(smp, name)
     for name in (
-        "DeepLabV3Plus",
+        DEEPLAB,
         "DeepLabV3",
         "Unet",
         "UnetPlusPlus",
@@ -48,7 +48,7 @@ CRF = "crf"
 NOT_FOUND = "not_found"
 """Name of the setting that lists the classes that it finds in few of the training images tagged with them."""
 
-BUILT_FROM = ("architecture", "encoder", "classes", "taps", "finds_tags")
+BUILT_FROM = ("architecture", "encoder", "classes", "taps", "finds_tags", "decoder_channels")
 """Settings that a network is built from; others say how it came about."""
 
 
@@ -91,9 +91,10 @@ class Segmenter(nn.Module):
         classes: the C class names; background is label 0.
         taps: of a timm backbone, as for :func:`build_backbone`.
         finds_tags: whether it has a :class:`TagHead`.
+        decoder_channels: of DeepLabV3Plus; ``None``: the 256 of its paper.
 
     Raises:
-        InputError: an unknown architecture or encoder.
+        InputError: an unknown architecture or encoder, or ``decoder_channels`` of another architecture.
 
     Example:
         >>> model = Segmenter("LargeFOV", "lite", ["cat", "dog"], finds_tags=True).eval()
@@ -108,13 +109,18 @@ class Segmenter(nn.Module):
         classes: Sequence[str],
         taps: Sequence[int] | None = None,
         finds_tags: bool = False,
+        decoder_channels: int | None = None,
     ) -> None:
         super().__init__()
+        if decoder_channels is not None and architecture != DEEPLAB:
+            raise InputError(f"--segmenter.decoder-channels {decoder_channels}: {architecture} has none; leave it out")
         self.settings: dict[str, Any] = {"architecture": architecture, "encoder": encoder, "classes": list(classes)}
         if taps is not None:
             self.settings["taps"] = list(taps)
         if finds_tags:
             self.settings["finds_tags"] = True
+        if decoder_channels is not None:
+            self.settings["decoder_channels"] = decoder_channels
         self.classes = tuple(classes)
         labels = len(self.classes) + 1
         if architecture == LARGEFOV:
@@ -123,7 +129,7 @@ class Segmenter(nn.Module):
             self.mean, self.std, channels = backbone.mean, backbone.std, backbone.channels[-1]
             self.multiple, self.smallest, self.aligned = 1, 1, False
         else:
-            self.network = _smp_network(architecture, encoder, labels)
+            self.network = _smp_network(architecture, encoder, labels, decoder_channels)
             encoder_of_smp: Any = self.encoder
             self.mean, self.std, channels = Lite.mean, Lite.std, encoder_of_smp.out_channels[-1]
             self.multiple, self.smallest, self.aligned = 32, 128, True
@@ -284,13 +290,14 @@ class LargeFOV(nn.Module):
         return self.head(self.encoder(x)[-1])
 
 
-def _smp_network(architecture: str, encoder: str, labels: int) -> nn.Module:
+def _smp_network(architecture: str, encoder: str, labels: int, decoder_channels: int | None) -> nn.Module:
     if architecture not in ARCHITECTURES:
         likely = nearest(architecture, [*ARCHITECTURES, LARGEFOV])
         raise InputError(f"--segmenter.architecture {architecture}: unknown; did you mean {likely}?")
     name = f"tu-{TIMM_LITE}" if encoder == "lite" else encoder
+    width = {} if decoder_channels is None else {"decoder_channels": decoder_channels}
     try:
-        network = ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels)
+        network = ARCHITECTURES[architecture](encoder_name=name, encoder_weights=None, classes=labels, **width)
     except (KeyError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(

@@ -46,8 +46,8 @@ class SeedSamples:
 
     def __call__(self, index: int) -> Sample:
         record = self.records[index]
-        image = to_tensor(reduced(load_tagged(record), self.longest_side))
-        image = jitter_colours(image, self.config.jitter)
+        colours = jitter_colours(reduced(load_tagged(record), self.longest_side), self.config.jitter)
+        image = to_tensor(colours)
         low, high = self._seeds(record, image.shape[1:])
         image, low, high = random_flip(*random_crop(self.config.crop_size, image, low, high))
         low, high = (F.avg_pool2d(scores.float(), self.stride) for scores in (low, high))
@@ -86,7 +86,7 @@ class ScaledSeedSamples(SeedSamples):
         factor = float(torch.empty(()).uniform_(config.min_scale, config.max_scale))
         size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
         labels = np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
-        colours = jitter_colours(to_tensor(resize(image, size)), config.jitter)
+        colours = to_tensor(jitter_colours(resize(image, size), config.jitter))
         # The canvas around a small image is 0, so labels are held below 0 until they are on it.
         below = torch.from_numpy(labels.astype(np.int64))[None] - IGNORE
         x, below = random_flip(*random_crop(config.crop_size, normalise(colours, self.mean, self.std), below))

@@ -54,8 +54,8 @@ class ClassifierSamples:
     def __call__(self, index: int) -> Sample:
         record, size = self.records[index], self.config.crop_size
         shortest, longest = (round(size * scale) for scale in (self.config.min_scale, self.config.max_scale))
-        image = to_tensor(random_resize_long(load_tagged(record), shortest, longest))
-        (flipped,) = random_flip(jitter_colours(image, self.config.jitter))
+        colours = jitter_colours(random_resize_long(load_tagged(record), shortest, longest), self.config.jitter)
+        (flipped,) = random_flip(to_tensor(colours))
         (cropped,) = random_crop(size, normalise(flipped, self.mean, self.std))
         tags = torch.zeros(self.num_classes)
         tags[list(record.tags)] = 1

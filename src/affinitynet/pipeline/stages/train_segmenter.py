@@ -33,6 +33,7 @@ from affinitynet.models.backbones.registry import build_backbone, is_backbone, p
 from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import (
     CRF,
+    DEEPLAB,
     LARGEFOV,
     LONG_SIDE,
     NOT_FOUND,
@@ -51,6 +52,9 @@ from affinitynet.records import IGNORE, TaggedImage
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 from affinitynet.work.artifacts import Artifacts
+
+LITE_DECODER = 128
+"""Channels of DeepLabV3Plus's decoder on ``lite``, whose own widest fine features have 40."""
 
 ROUND = "round"
 """Name of the number of finished rounds in the settings saved with an unfinished network."""
@@ -85,8 +89,8 @@ class SegmenterSamples:
         share, crop = config.labelled_crops, config.crop_size
         within = _random_place(mask) if share and torch.rand(()) < share else None
         source, target = random_windows(crop, size, within)
-        cut = to_tensor(resize(image, (size[0], size[1]))[source])
-        pixels = normalise(jitter_colours(cut, config.jitter), self.mean, self.std)
+        cut = jitter_colours(resize(image, (size[0], size[1]))[source], config.jitter)
+        pixels = normalise(to_tensor(cut), self.mean, self.std)
         # The canvas around a small image is 0, so labels are held below 0 until they are on it.
         below = torch.from_numpy(mask[source].astype(np.int64))[None] - IGNORE
         pixels, below = random_flip(*(on_canvas(crop, cut_out, target) for cut_out in (pixels, below)))
@@ -201,9 +205,12 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     """
     encoder = config.segmenter.encoder or config.network
     fits_smp = encoder == "lite" or not is_backbone(encoder)
-    architecture = config.segmenter.architecture or ("DeepLabV3Plus" if fits_smp else LARGEFOV)
+    architecture = config.segmenter.architecture or (DEEPLAB if fits_smp else LARGEFOV)
     taps = config.taps if encoder == config.network else None
-    model = Segmenter(architecture, encoder, classes, taps, finds_tags=config.segmenter.tag_loss > 0)
+    channels = config.segmenter.decoder_channels
+    if channels is None and (architecture, encoder) == (DEEPLAB, "lite"):
+        channels = LITE_DECODER
+    model = Segmenter(architecture, encoder, classes, taps, config.segmenter.tag_loss > 0, channels)
     if config.segmenter.long_side is not None:
         model.settings[LONG_SIDE] = config.segmenter.long_side
     if config.seeds.crf_scale is not None:
