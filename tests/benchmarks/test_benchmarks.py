@@ -19,10 +19,12 @@ from benchmarks import (
     common,
     crf,
     depthwise,
+    growth,
     instances,
     learning_curve,
     review,
     segmenter,
+    training,
     walk,
 )
 from benchmarks import all as everything
@@ -133,6 +135,29 @@ def test_the_simulated_user_clicks_into_the_middle_of_the_largest_wrong_region()
     too_much = truth.copy()
     too_much[40:51, 50:61] = True
     assert wanted.next_click(too_much) == Click(55, 45, None)
+
+
+def test_training(printed, finished):
+    out = printed(training, "--work", finished, "--steps", 1, "--workers", 1)
+    for name in ("AffinityNet", "segmenter"):
+        (cells,) = re.findall(rf"│ {name} +│(.+)│", out)
+        seconds = [float(cell) for cell in cells.split("│")]
+        assert len(seconds) == 8
+        assert seconds[5] == pytest.approx(sum(seconds[2:5]), abs=2e-3)
+
+
+def test_growth(printed):
+    out = printed(growth, "--counts", 40, 60)
+    for stage in (
+        "check-data",
+        "train-classifier",
+        "random-walk",
+        "refine-masks",
+        "evaluate",
+        "the same command again",
+    ):
+        (cells,) = re.findall(rf"│ {stage} +│ +([\d.]+), ([\d,]+) │ +([\d.]+), ([\d,]+) │", out)
+        assert all(float(cell.replace(",", "")) > 0 for cell in cells)
 
 
 def test_clicks_are_counted_until_the_mask_is_as_good_as_wanted():

@@ -61,6 +61,13 @@ def test_differences_name_the_settings():
     assert differences(old, new) == ["classifier.epochs: 4 -> 5"]
 
 
+def test_settings_that_one_version_does_not_have_are_differences():
+    assert differences({"walk": {"beta": 8}}, {"walk": {"beta": 8, "steps": None}}) == [
+        "walk.steps: no setting -> None"
+    ]
+    assert differences({"walk": {"beta": 8, "old": 1}}, {"walk": {"beta": 8}}) == ["walk.old: 1 -> no setting"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -105,6 +105,10 @@ def _check_keys(values: dict, known: dict, source: str, prefix: str) -> None:
             _check_keys(value, known[key], source, f"{prefix}{key}.")
 
 
+ABSENT = "no setting"
+"""What is said of a setting that another version does not have."""
+
+
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """List the settings in which two configs differ, as ``name: old -> new``.
 
@@ -114,7 +118,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """
     found = []
     for key in [*old, *(k for k in new if k not in old)]:
-        before, after = old.get(key), new.get(key)
+        before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
