@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import TypeAlias
 
 import torch
@@ -76,7 +78,7 @@ def fit(
         rows = restore_checkpoint(files.checkpoint, model, trainer.optimizer) if files.checkpoint.exists() else []
         steps = ShuffledSteps(len(samples.names), config, seed, len(rows), runtime.processes)
         with runtime.progress.bar(files.label, steps.total, done=len(rows)) as advance:
-            for batch in _loader(samples, steps, runtime, seed):
+            for batch in _batches(samples, steps, runtime, seed):
                 if isinstance(batch, InputError):
                     raise batch
                 # Dropout: the same in a continued training.
@@ -100,20 +102,32 @@ def fit(
         torch.random.set_rng_state(generator_state)
 
 
-def _loader(samples: TrainingSamples, steps: ShuffledSteps, runtime: Runtime, seed: int) -> DataLoader:
-    """Load samples in processes of their own, as many as the runtime has workers."""
-    forked = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
+def _batches(
+    samples: TrainingSamples, steps: ShuffledSteps, runtime: Runtime, seed: int
+) -> Iterator[Sample | InputError]:
+    """Yield the batch of each step; samples are made in processes of their own, as many as the runtime has workers.
+
+    Beside a GPU whole batches are made in advance. On a processor that would take cores from the step, whose threads
+    then wait for each other: there the samples of a batch are made together between two steps, but for the first few.
+    """
     workers = min(runtime.workers, len(steps))  # none where a training was killed after its last step
+    on_gpu = runtime.device.type == "cuda"
+    forked = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     give_back_freed_memory()  # a forked process has, and may copy, whatever this one has kept
-    return DataLoader(
+    load = partial(
+        DataLoader,
         RandomSamples(samples, seed),
-        batch_sampler=steps,
-        collate_fn=stack_samples,
         num_workers=workers,
-        pin_memory=runtime.device.type == "cuda",
+        pin_memory=on_gpu,
         # Python 3.14 starts processes anew where it can, which imports torch again: seconds for each training.
         multiprocessing_context="fork" if forked and workers else None,
     )
+    if on_gpu or not workers:
+        yield from load(batch_sampler=steps, collate_fn=stack_samples)
+        return
+    one_by_one = iter(load(sampler=chain.from_iterable(steps), batch_size=None, prefetch_factor=1))
+    for step in steps:
+        yield stack_samples(list(islice(one_by_one, len(step))))
 
 
 class _Trainer:
