@@ -171,7 +171,7 @@ class SegmenterConfig(TrainConfig):
     encoder: str | None = None
     """Its encoder, of segmentation-models-pytorch, or lite, or for LargeFOV a --network; null: --network's."""
     decoder_channels: int | None = None
-    """Channels of DeepLabV3Plus's decoder. null: 128 with lite, else its paper's 256."""
+    """Channels of DeepLabV3Plus's decoder; 128 are faster. null: its paper's 256."""
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
     epochs: int = 4

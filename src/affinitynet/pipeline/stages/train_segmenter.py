@@ -53,9 +53,6 @@ from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
 from affinitynet.work.artifacts import Artifacts
 
-LITE_DECODER = 128
-"""Channels of DeepLabV3Plus's decoder on ``lite``, whose own widest fine features have 40."""
-
 ROUND = "round"
 """Name of the number of finished rounds in the settings saved with an unfinished network."""
 
@@ -207,10 +204,8 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     fits_smp = encoder == "lite" or not is_backbone(encoder)
     architecture = config.segmenter.architecture or (DEEPLAB if fits_smp else LARGEFOV)
     taps = config.taps if encoder == config.network else None
-    channels = config.segmenter.decoder_channels
-    if channels is None and (architecture, encoder) == (DEEPLAB, "lite"):
-        channels = LITE_DECODER
-    model = Segmenter(architecture, encoder, classes, taps, config.segmenter.tag_loss > 0, channels)
+    finds_tags, channels = config.segmenter.tag_loss > 0, config.segmenter.decoder_channels
+    model = Segmenter(architecture, encoder, classes, taps, finds_tags, channels)
     if config.segmenter.long_side is not None:
         model.settings[LONG_SIDE] = config.segmenter.long_side
     if config.seeds.crf_scale is not None:
