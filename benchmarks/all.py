@@ -3,8 +3,8 @@
     python -m benchmarks.all [--presets lite vgg16 resnet38 irn] [--device auto|cpu|cuda]
 
 Weights and pixels are random: speed does not depend on them. A training step is the loop's own, with the optimiser, at
-the preset's crop and batch size, and without the loading of images. Images are photographs of 500 x 375 pixels with two
-tags, labelled one after another, as the stages do with one worker.
+the preset's crop and batch size, and without reading and augmenting images. Images are photographs of 500 x 375 pixels
+with two tags, labelled one after another, as the stages do with one worker.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
 from affinitynet.models.irnet import IRNet
-from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
-from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
+from affinitynet.pipeline.stages.train_affinity import affinity_net_loss
+from affinitynet.pipeline.stages.train_irnet import irnet_loss
 from affinitynet.pipeline.stages.train_segmenter import new_segmenter, segmenter_loss
 from affinitynet.runtime.memory import keep_freed_memory
 from affinitynet.runtime.runtime import Runtime
@@ -94,18 +94,6 @@ def labels_at(config: TrainConfig, stride: int) -> Tensor:
     return torch.tensor([0, TAGS[0] + 1, 255, TAGS[1] + 1])[rows][:, None].expand(side, side).contiguous()
 
 
-def affinity_step(radius: int, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
-    pairs = pair_labels(batch[1], radius)
-    return affinity_loss(pair_affinity(model(batch[0]), radius), *pairs, mean_count)
-
-
-def irnet_step(radius: int, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
-    edge, displacement = model(batch[0])
-    pairs = pair_labels(batch[1], radius)
-    boundary = affinity_loss(boundary_affinity(edge.sigmoid(), radius), *pairs, mean_count)
-    return boundary + displacement_loss(displacement, *pairs[:2], radius, mean_count=mean_count)
-
-
 def classifier_step(model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
     return tag_loss(model(batch[0]), batch[1], mean_count)
 
@@ -120,11 +108,11 @@ def trainings(config: PipelineConfig, runtime: Runtime, toy: bool) -> dict[str, 
         "classifier": seconds_a_step(TagClassifier(backbone(), CLASSES), learnt, (tags,), classifier_step, runtime)
     }
     if config.propagation == "irnet":
-        pairs, loss = IRNet(backbone()), partial(irnet_step, config.irnet.radius)
+        pairs, loss = IRNet(backbone()), partial(irnet_loss, config.irnet)
         learnt = short(config.irnet, toy)
         times["IRNet"] = seconds_a_step(pairs, learnt, (labels_at(learnt, pairs.stride),), loss, runtime)
     else:
-        net, loss = AffinityNet(backbone()), partial(affinity_step, config.affinity.radius)
+        net, loss = AffinityNet(backbone()), partial(affinity_net_loss, config.affinity)
         if config.affinity.freeze_backbone:
             net.backbone.requires_grad_(False)
         learnt = short(config.affinity, toy)

@@ -64,7 +64,10 @@ def draw(root: Path, count: int) -> None:
     pictures = [draw_picture(rng) for _ in range(min(count, DRAWN))]
     size, rows = (SIDE, SIDE), ["file,tags,split"]
     small = [
-        (np.asarray(Image.fromarray(picture).resize(size)), np.asarray(Image.fromarray(mask).resize(size, 0)))
+        (
+            np.asarray(Image.fromarray(picture).resize(size)),
+            np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)),
+        )
         for picture, mask in pictures
     ]
     (root / "images").mkdir(parents=True)

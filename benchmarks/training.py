@@ -25,21 +25,20 @@ from torch import nn
 
 from affinitynet.config.trainings import TrainConfig
 from affinitynet.data.images import load_tagged
-from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import start_from
-from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
 from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.seed_samples import SeedSamples, seed_samples
+from affinitynet.pipeline.stages.train_affinity import affinity_net_loss, new_affinity_net
 from affinitynet.pipeline.stages.train_segmenter import SegmenterSamples, new_segmenter, segmenter_loss
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.memory import keep_freed_memory
 from affinitynet.runtime.precision import autocast
 from affinitynet.runtime.runtime import Runtime
-from affinitynet.tools.finished import Finished, open_finished
+from affinitynet.tools.finished import open_finished
 from affinitynet.training.checkpoint import TrainingFiles
-from affinitynet.training.loop import Loss, MeanCount, fit
-from affinitynet.training.samples import RandomSamples, Sample, stack_samples
+from affinitynet.training.loop import Loss, fit
+from affinitynet.training.samples import RandomSamples, stack_samples
 from benchmarks.common import show, table
 
 WARM_UP = 3
@@ -56,25 +55,17 @@ class Training:
     config: TrainConfig
 
 
-def _affinity(found: Finished, context: Context) -> Training:
-    config = found.config.affinity
-    backbone = load_classifier(found.folder.weights("classifier")).backbone
-    model = AffinityNet(backbone)
-    if config.freeze_backbone:
-        backbone.requires_grad_(False)
-
-    def loss(model: nn.Module, batch: Sample, mean_count: MeanCount) -> torch.Tensor:
-        affinity = pair_affinity(model(batch[0]), config.radius, config.border)
-        return affinity_loss(affinity, *pair_labels(batch[1], config.radius, config.border), mean_count)
-
-    return Training(model, seed_samples(SeedSamples, context, config, model.stride, backbone), loss, config)
+def _affinity(context: Context) -> Training:
+    config, model = context.config.affinity, new_affinity_net(context)
+    samples = seed_samples(SeedSamples, context, config, model.stride, model.backbone)
+    return Training(model, samples, partial(affinity_net_loss, config), config)
 
 
-def _segmenter(found: Finished, context: Context) -> Training:
-    config, classes = found.config.segmenter, found.collection.classes
-    model = new_segmenter(found.config, classes)
-    start_from(model, load_classifier(found.folder.weights("classifier")).backbone)
-    records, masks = context.training_images, found.folder.first_masks
+def _segmenter(context: Context) -> Training:
+    config, classes = context.config.segmenter, context.collection.classes
+    model = new_segmenter(context.config, classes)
+    start_from(model, load_classifier(context.work.weights("classifier")).backbone)
+    records, masks = context.training_images, context.work.first_masks
     samples = SegmenterSamples(records, len(classes), masks, config, model.mean, model.std)
     return Training(model, samples, partial(segmenter_loss, config), config)
 
@@ -150,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     context = Context(found.collection, found.collection, found.folder, found.config, found.split, runtime, found.given)
     columns = ("read", "augment", "forward", "backward", "optimiser", "step", "loop", "beyond the step")
     made = table("seconds; of samples for a batch, on one core", "training", *columns)
-    for name, training in (("AffinityNet", _affinity(found, context)), ("segmenter", _segmenter(found, context))):
+    for name, training in (("AffinityNet", _affinity(context)), ("segmenter", _segmenter(context))):
         reading, sample = sample_seconds(training)
         parts = step_seconds(training, given.steps)
         loop = loop_seconds(training, given.steps, runtime)

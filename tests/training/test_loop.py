@@ -21,7 +21,7 @@ from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.training.checkpoint import TrainingFiles
 from affinitynet.training.loop import fit
-from affinitynet.training.samples import RandomSamples, ShuffledSteps
+from affinitynet.training.samples import RandomSamples, ShuffledSteps, stack_samples
 from tests.support.places import GOLDEN
 
 
@@ -97,6 +97,25 @@ def test_interrupted_and_continued_equals_never_interrupted(tmp_path, monkeypatc
         assert torch.equal(value, continued.state_dict()[key]), key
     losses = [(tmp_path / part / "losses.csv").read_text() for part in ("whole", "parts")]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_loaders_leave_order_and_samples_as_they_are(tmp_path, workers):
+    steps, seen = ShuffledSteps(len(NAMES), CONFIG, seed=1, first_step=0), []
+
+    def looked_at(model, batch, mean_count):
+        seen.append(batch[0])
+        return mean_square(model, batch, mean_count)
+
+    samples = Samples(sample, NAMES)
+    files = TrainingFiles("toy", tmp_path / "c.safetensors", tmp_path / "losses.csv")
+    fit(Toy(), samples, looked_at, CONFIG, files, Runtime("cpu", workers=workers), seed=1)
+    here = RandomSamples(samples, seed=1)
+    expected = [stack_samples([here[key] for key in keys]) for keys in steps]
+    assert len(seen) == len(expected) == 6
+    for found, batch in zip(seen, expected, strict=True):
+        assert not isinstance(batch, InputError)
+        assert torch.equal(found, batch[0])
 
 
 def test_killed_after_its_last_step_and_continued_equals_never_interrupted(tmp_path, monkeypatch):

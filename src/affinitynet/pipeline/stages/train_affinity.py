@@ -26,6 +26,14 @@ def train_affinity(context: Context) -> None:
 
 
 def _train(context: Context) -> AffinityNet:
+    config, model = context.config.affinity, new_affinity_net(context)
+    samples = seed_samples(SeedSamples, context, config, model.stride, model.backbone)
+    context.fit("affinity", model, samples, partial(affinity_net_loss, config), config)
+    return model
+
+
+def new_affinity_net(context: Context) -> AffinityNet:
+    """Return an AffinityNet before its training, with what it does not learn frozen."""
     config = context.config.affinity
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.config.seed)
@@ -36,12 +44,11 @@ def _train(context: Context) -> AffinityNet:
         model = AffinityNet(backbone)
     if config.freeze_backbone:
         backbone.requires_grad_(False)
-    samples = seed_samples(SeedSamples, context, config, model.stride, backbone)
-    context.fit("affinity", model, samples, partial(_loss, config), config)
     return model
 
 
-def _loss(config: AffinityConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+def affinity_net_loss(config: AffinityConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    """Return the loss of a batch of :class:`SeedSamples` (docs/method.md, "AffinityNet")."""
     images, labels = batch
     affinity = pair_affinity(model(images), config.radius, config.border)
     return affinity_loss(affinity, *pair_labels(labels, config.radius, config.border), mean_count)

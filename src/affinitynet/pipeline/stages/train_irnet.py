@@ -37,7 +37,7 @@ def _train(context: Context) -> IRNet:
         torch.manual_seed(context.config.seed)
         model = IRNet(start_backbone(context))
     samples = seed_samples(ScaledSeedSamples, context, config, model.stride, model.backbone)
-    context.fit("irnet", model, samples, partial(_loss, config), config)
+    context.fit("irnet", model, samples, partial(irnet_loss, config), config)
     if context.runtime.processes.first:
         model.mean_displacement.copy_(_mean_displacement(context, model))
     return model
@@ -63,7 +63,8 @@ def _mean_displacement(context: Context, model: IRNet) -> Tensor:
     return torch.stack([found[record.name] for record in images]).mean(0).float()
 
 
-def _loss(config: IRNetConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+def irnet_loss(config: IRNetConfig, model: nn.Module, batch: Sample, mean_count: MeanCount) -> Tensor:
+    """Return the loss of a batch of :class:`ScaledSeedSamples` (docs/method.md, "IRNet")."""
     images, labels = batch
     edge, displacement = model(images)
     background, foreground, negative = pair_labels(labels, config.radius, config.border)
