@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 import torch
+from rich.console import Console
 from scipy import ndimage
 
 from affinitynet.data.images import load_tagged
@@ -185,11 +186,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     finished, predictor = open_finished(given.work), MaskPredictor.from_work(given.work)
     chosen = wanted_of(finished, given.split, given.objects)
-    needed: dict[str, list[list[int]]] = {}
-    for record, wanted in chosen:
+    console, needed = Console(stderr=True), dict[str, list[list[int]]]()
+    for number, (record, wanted) in enumerate(chosen, 1):
         nothing = np.zeros_like(wanted.made)
         for name, method, start in _methods(predictor, record, wanted, nothing):
             needed.setdefault(name, []).append(clicks_needed(wanted, method, start))
+        taken = ", ".join(f"{name} {rows[-1]}" for name, rows in needed.items())
+        console.print(f"{number} of {len(chosen)}: {record.name}: {taken}", highlight=False, markup=False)
     title = f"Mean clicks on {given.split}, {len(chosen)} classes of images ({MOST} where {MOST} are not enough)"
     made = table(title, "method", *(f"to {least:.0%} IoU" for least in WANTED), "not reached")
     for name, rows in needed.items():

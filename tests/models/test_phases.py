@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from affinitynet.models.backbones.registry import build_backbone
-from affinitynet.models.phases import PhasedConv2d, depthwise_by_phases, take_apart
+from affinitynet.models.phases import PhasedConv2d, depthwise_by_phases, depthwise_by_taps, take_apart
 from affinitynet.models.segmenter import Segmenter
 
 
@@ -22,7 +22,8 @@ def gradients(convolve, x, weight, bias, seen):
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("size", [(1, 1), (7, 12), (20, 21)])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-def test_values_and_gradients(dilation, kernel, size, memory):
+@pytest.mark.parametrize("convolve", [depthwise_by_phases, depthwise_by_taps])
+def test_values_and_gradients(dilation, kernel, size, memory, convolve):
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape):
@@ -33,7 +34,7 @@ def test_values_and_gradients(dilation, kernel, size, memory):
     expected, wanted = gradients(
         lambda x, w, b: F.conv2d(x, w, b, padding=padding, dilation=dilation, groups=6), x, weight, bias, seen
     )
-    found, got = gradients(lambda x, w, b: depthwise_by_phases(x, w, b, dilation), x, weight, bias, seen)
+    found, got = gradients(lambda x, w, b: convolve(x, w, b, dilation), x, weight, bias, seen)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(got, wanted)
 
@@ -74,3 +75,15 @@ def test_others_are_left_as_they_are():
     )
     take_apart(others)
     assert not any(isinstance(module, PhasedConv2d) for module in others)
+
+
+def test_maps_that_were_joined_to_others_get_their_gradients_in_one_piece():
+    network, arrived = Segmenter("DeepLabV3Plus", "lite", ["cat"]).train(), []
+    enlarge = network.get_submodule("network.decoder.up")
+
+    def watch(_, __, enlarged):
+        enlarged.register_hook(lambda gradient: arrived.append(gradient))
+
+    enlarge.register_forward_hook(watch)
+    network(torch.randn(2, 3, 128, 128)).square().mean().backward()
+    assert [gradient.is_contiguous(memory_format=torch.channels_last) for gradient in arrived] == [True]

@@ -2,26 +2,32 @@
 
 On processors the gradients of a depthwise 5x5 convolution of dilation 2 take PyTorch thirty times the time of its
 values, those of the same convolution without dilation seven times. Every d-th pixel of every d-th row sees only its
-like: such a convolution of dilation d is a plain one of each of the d x d phases of the map.
+like: such a convolution of dilation d is a plain one of each of the d x d phases of the map. Where the dilation is so
+large that a phase has hardly a pixel, few of the kernel's taps hit the map at all: then it is the sum over these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class PhasedConv2d(nn.Conv2d):
-    """A depthwise convolution that is taken apart into phases where gradients are computed on a processor."""
+    """A depthwise convolution that is taken apart where gradients are computed on a processor."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what :class:`torch.nn.Conv2d` returns, but for rounding."""
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        worth_it = min(x.shape[2:]) >= self.kernel_size[0] * self.dilation[0]  # else most of each phase is border
-        if learns and worth_it and x.device.type == "cpu":
-            return depthwise_by_phases(x, self.weight, self.bias, self.dilation[0])
-        return super().forward(x)
+        if not learns or x.device.type != "cpu":
+            return super().forward(x)
+        mostly_border = min(x.shape[2:]) < self.kernel_size[0] * self.dilation[0]
+        convolve = depthwise_by_taps if mostly_border else depthwise_by_phases
+        return convolve(x, self.weight, self.bias, self.dilation[0])
 
 
 def depthwise_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -43,6 +49,57 @@ def depthwise_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, dilation
     apart = found.permute(0, 2, 3, 1).reshape(images, dilation, dilation, rows, columns, channels)
     whole = apart.permute(0, 3, 1, 4, 2, 5).reshape(images, rows * dilation, columns * dilation, channels)
     return whole.permute(0, 3, 1, 2)[:, :, :height, :width]
+
+
+def depthwise_by_taps(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """Do as :func:`depthwise_by_phases`, tap by tap.
+
+    Example:
+        >>> x, weight = torch.rand(2, 3, 7, 10), torch.rand(3, 1, 3, 3)
+        >>> plain = F.conv2d(x, weight, padding=8, dilation=8, groups=3)
+        >>> torch.allclose(depthwise_by_taps(x, weight, None, 8), plain, atol=1e-6)
+        True
+    """
+    found: Tensor = _ByTaps.apply(x, weight.to(x.dtype), dilation)
+    return found if bias is None else found + bias.to(x.dtype)[:, None, None]
+
+
+class _ByTaps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.dilation = dilation
+        found = torch.zeros_like(x)
+        for factor, target, source in _taps(x, weight, dilation):
+            found[target].addcmul_(x[source], factor)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight = torch.zeros_like(x), torch.zeros_like(weight)
+        factors = _taps(x, weight, ctx.dilation)
+        for (factor, target, source), (total, _, _) in zip(factors, _taps(x, of_weight, ctx.dilation), strict=True):
+            of_x[source].addcmul_(gradient[target], factor)
+            products = (x[source] * gradient[target]).permute(0, 2, 3, 1)
+            total += products.reshape(-1, len(weight)).sum(0)[:, None, None]
+        return of_x, of_weight, None
+
+
+def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[tuple[Tensor, tuple, tuple]]:
+    """Yield the factors [C, 1, 1] of the taps that hit the map, the pixels they add to, and those that they see."""
+    reach = weight.shape[2] // 2
+    for row in range(-reach, reach + 1):
+        for column in range(-reach, reach + 1):
+            shifts = row * dilation, column * dilation
+            if all(abs(shift) < side for shift, side in zip(shifts, x.shape[2:], strict=True)):
+                windows = [
+                    (slice(max(0, -shift), side - max(0, shift)), slice(max(0, shift), side - max(0, -shift)))
+                    for shift, side in zip(shifts, x.shape[2:], strict=True)
+                ]
+                target, source = zip(*windows, strict=True)
+                yield weight[:, 0, row + reach, column + reach, None, None], (..., *target), (..., *source)
 
 
 def take_apart(network: nn.Module) -> None:

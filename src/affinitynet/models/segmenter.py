@@ -305,7 +305,19 @@ def _smp_network(architecture: str, encoder: str, labels: int, decoder_channels:
             "choose lite, resnet34 or another of its encoders"
         ) from None
     take_apart(network)
+    for module in network.modules():
+        if isinstance(module, nn.Upsample):
+            module.register_forward_hook(_ask_for_dense_gradients)
     return network
+
+
+def _ask_for_dense_gradients(_: nn.Module, __: tuple[Tensor, ...], enlarged: Tensor) -> None:
+    """Let the gradients of an enlarged map arrive in one piece: cut out of others, they take PyTorch six times as long.
+
+    So they do where the map was joined to another one.
+    """
+    if enlarged.requires_grad:
+        enlarged.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
 
 
 def start_from(segmenter: Segmenter, backbone: Backbone) -> None:
