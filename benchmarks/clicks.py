@@ -25,7 +25,7 @@ from scipy import ndimage
 
 from affinitynet.data.images import load_tagged
 from affinitynet.data.transforms import reduced
-from affinitynet.inference.clicks import Click, ClickedMask
+from affinitynet.inference.clicks import Click, ClickedMask, corrected
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.ops.decision import enlarge
 from affinitynet.records import IGNORE, TaggedImage
@@ -110,12 +110,12 @@ def clicks_needed(wanted: Wanted, method: Method, start: np.ndarray) -> list[int
 
 
 def follow(wanted: Wanted, clicked: ClickedMask, made: np.ndarray) -> Method:
-    """Return ours: as in the review, a click changes what it changes, and the rest of the mask stays."""
-    without = clicked.mask([]) == wanted.label + 1
+    """Return ours: as in the review, a click changes what it changes, and what is far from that stays."""
+    without, nowhere = clicked.mask([]) == wanted.label + 1, np.zeros(made.shape, bool)
 
     def method(clicks: Sequence[Click]) -> np.ndarray:
         found = clicked.mask(clicks) == wanted.label + 1
-        return np.where(found != without, found, made)
+        return corrected(made, without, found, nowhere)
 
     return method
 

@@ -7,7 +7,7 @@ import torch
 from affinitynet.config.settings import CRFParams
 from affinitynet.errors import InputError
 from affinitynet.inference import clicks
-from affinitynet.inference.clicks import Click, ClickedMask, PairsSeen
+from affinitynet.inference.clicks import NEAR, Click, ClickedMask, PairsSeen, corrected
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
@@ -142,3 +142,45 @@ def test_a_click_is_searched_from_once(scene, monkeypatch):
     mask[:] = 9  # the caller's own
     assert (clicked.mask([first]) != 9).all()
     assert len(searched) == 2
+
+
+class TestCorrected:
+    """What a click changes of a mask that the networks would not have made: a square of another place and size."""
+
+    @pytest.fixture
+    def masks(self):
+        mask, without, found = (np.zeros((40, 90), np.uint8) for _ in range(3))
+        mask[10:30, 5:20] = 1
+        without[10:30, 5:25] = 1
+        found[10:30, 5:40] = 1
+        return mask, without, found
+
+    def test_no_sliver_stays_between_the_mask_and_what_changes(self, masks):
+        mask, without, found = masks
+        assert (np.where(found != without, found, mask)[15] != found[15]).any()  # there would be one
+        assert (corrected(mask, without, found, np.zeros(mask.shape, bool)) == found).all()
+
+    def test_what_is_far_away_or_elsewhere_stays(self, masks):
+        mask, without, found = masks
+        mask[:, 41 + NEAR :] = 2  # touches nothing that changes
+        mask[32:, :] = 3  # near, but not connected
+        made = corrected(mask, without, found, np.zeros(mask.shape, bool))
+        assert (made[:, 41 + NEAR :][:32] == 2).all()
+        assert (made[32:] == 3).all()
+        mask[:, 5:20] = 0  # what is missing of the square is connected to what changes
+        made = corrected(mask, without, found, np.zeros(mask.shape, bool))
+        assert (made[15, 25 - NEAR : 40] == 1).all()
+        assert (made[15, : 25 - NEAR] == 0).all()
+
+    def test_what_was_painted_stays_unless_the_click_itself_changes_it(self, masks):
+        mask, without, found = masks
+        held = np.zeros(mask.shape, bool)
+        held[18, 20:30] = True
+        made = corrected(mask, without, found, held)
+        assert (made[18, 20:25] == 0).all()
+        assert (made[18, 25:40] == 1).all()
+        assert (made[15, 5:40] == 1).all()
+
+    def test_a_click_that_changes_nothing_leaves_all(self, masks):
+        mask, without, _ = masks
+        assert (corrected(mask, without, without, np.zeros(mask.shape, bool)) == mask).all()

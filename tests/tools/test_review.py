@@ -87,6 +87,15 @@ class TestActions:
         assert not state["redo"]
         assert session.act(NAME, version + 1, {"kind": "redo"})["version"] == version + 1
 
+    def test_a_click_leaves_what_was_painted(self, session):
+        state = session.state(NAME)
+        label = next(n for n, name in enumerate(session.classes) if name not in state["tags"])
+        row = {"kind": "brush", "class": session.classes[label], "points": [[2, 2], [40, 2]], "radius": 1}
+        painted_over = labels(session.act(NAME, 0, row))
+        after = labels(session.act(NAME, 1, click(20, 20, None)))
+        assert (painted_over[2, 2:40] == label + 1).all()
+        assert (after[2, 2:40] == label + 1).mean() > 0.9
+
     def test_tags_that_go_take_their_pixels_with_them(self, session):
         tagged = session.state(NAME)["tags"]
         session.act(NAME, 0, click(9, 7, tagged[0]))
@@ -268,6 +277,12 @@ class TestServer:
         assert found == status
         assert json.loads(content)["error"]
 
+    @pytest.mark.parametrize("length", ["", "-1", "\xb2", "9" * 12, "9" * 5000])
+    def test_lengths_that_cannot_be_are_a_line(self, visit, length):
+        found, content, _ = visit("POST", "/api/act", b"", Content_Length=length)
+        assert found == 413
+        assert json.loads(content)["error"]
+
     def test_other_addresses_are_not_found(self, visit):
         assert visit("GET", "/etc/passwd")[0] == 404
         assert visit("POST", "/api/other", {"name": NAME, "version": 0, "action": {}})[0] == 404
@@ -277,6 +292,16 @@ class TestServer:
         assert visit.server.server_address[0] == "127.0.0.1"
         with pytest.raises(InputError, match="cannot be used"):
             ReviewServer(visit.server.session, visit.server.server_port)
+
+    @pytest.mark.parametrize(
+        ("error", "said"), [(BrokenPipeError, False), (ConnectionResetError, False), (KeyError, True)]
+    )
+    def test_a_browser_that_goes_away_leaves_no_traceback(self, visit, capsys, error, said):
+        try:
+            raise error
+        except error:
+            visit.server.handle_error(None, ("127.0.0.1", 1))
+        assert ("Traceback" in capsys.readouterr().err) == said
 
 
 def test_refusals(tmp_path, capsys):

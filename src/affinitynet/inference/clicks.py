@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from affinitynet.config.settings import CRFParams
@@ -37,6 +38,9 @@ CRF_SHARE, NARROWEST = 0.5, 12.0
 """Width of the dense CRF's appearance kernel beside that of the masks', and its least, in pixels: clicks are about
 smaller things than whole objects."""
 
+
+NEAR = 8
+"""Pixels around what a click changes in which the mask follows what was found: slivers would stay between the two."""
 
 ITERATIONS = 5
 """Of the dense CRF at most: half of those that masks are made with, so that a mask follows at once."""
@@ -167,6 +171,31 @@ class ClickedMask:
         if click.label is not None and click.label not in self.classes:
             raise ValueError(f"{click}: the image does not have this class")
         return 0 if click.label is None else list(self.classes).index(click.label) + 1
+
+
+def corrected(mask: np.ndarray, without: np.ndarray, found: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Return a mask [H, W] with what clicks change of it.
+
+    The mask may differ from what the networks find without these clicks: it was made another way, or painted. It
+    follows where the clicks change something, and beside that as far as it differs from what is found now, up to
+    :data:`NEAR` pixels away.
+
+    Args:
+        mask: before the clicks.
+        without, found: [H, W] of :meth:`ClickedMask.mask`, without these clicks and with them.
+        held: bool [H, W], pixels that only a click itself may change.
+
+    Example:
+        >>> mask, without, found = np.array([[[0, 0, 0, 0, 0]], [[0, 1, 0, 0, 1]], [[1, 1, 0, 0, 1]]])
+        >>> corrected(mask, without, found, np.zeros((1, 5), bool)).tolist()
+        [[1, 1, 0, 0, 0]]
+    """
+    changed = found != without
+    if not changed.any():
+        return mask
+    near = ndimage.distance_transform_edt(~changed) <= NEAR
+    pieces, _ = ndimage.label(changed | ((found != mask) & near & ~held), np.ones((3, 3)))
+    return np.where(np.isin(pieces, np.unique(pieces[changed])), found, mask)
 
 
 def _narrower(crf: CRFParams) -> CRFParams:

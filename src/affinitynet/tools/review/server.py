@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from affinitynet.files import voc_palette
 from affinitynet.tools.review.session import ConflictError, ReviewSession
 
 LARGEST_BODY = 2**20  # bytes; a long stroke has fifty thousand
+MOST_DIGITS = 12  # of a request's length; Python refuses to read thousands of them
 HOST = "127.0.0.1"
 
 HEADERS = {
@@ -47,6 +49,11 @@ class ReviewServer(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             raise InputError(f"--port {port}: cannot be used ({error.strerror}); choose another, or 0") from None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that has gone away before it had its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
@@ -108,10 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer what changes an image."""
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit() or int(length) > LARGEST_BODY:
+        readable = length.isascii() and length.isdigit() and len(length) <= MOST_DIGITS
+        size = int(length) if readable else 0
+        if not readable or size > LARGEST_BODY:
+            if size <= 2 * LARGEST_BODY:
+                self.rfile.read(size)  # who is still sending would find a broken line instead of the answer
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request is too large")
             return
-        body = self.rfile.read(int(length))
+        body = self.rfile.read(size)
         if not self._may(self.headers.get("X-Token")):
             return
         found = asked(body)

@@ -16,11 +16,11 @@ from PIL import Image
 from affinitynet.data.images import image_size, load_tagged
 from affinitynet.data.transforms import reduced, reduced_size
 from affinitynet.errors import InputError
-from affinitynet.inference.clicks import Click, ClickedMask
+from affinitynet.inference.clicks import Click, ClickedMask, corrected
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.ops.decision import enlarge
 from affinitynet.pipeline.doubts import read_doubts
-from affinitynet.records import BACKGROUND, TaggedImage
+from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.tools.finished import Finished
 from affinitynet.tools.review.actions import Change, Stroke, painted, read_action
 from affinitynet.tools.review.order import most_to_teach
@@ -159,10 +159,22 @@ class ReviewSession:
         without = follow.mask(said)
         if change.strokes:
             clicked = follow.mask([*said, *(click for stroke in change.strokes for click in stroke.clicks())])
-            return np.where(clicked != without, clicked, mask)
+            return corrected(mask, without, clicked, self._brushed(steps, mask.shape))
         gone = (mask != BACKGROUND) & ~np.isin(mask, [number + 1 for number in numbers])
         new = np.isin(without, [n + 1 for n in numbers if n not in self._numbers(steps.now.tags)])
         return np.where(gone | new, without, mask)
+
+    def _brushed(self, steps: Steps, size: tuple[int, ...]) -> np.ndarray:
+        """Return the pixels that were painted since the last reset: bool [h, w]."""
+        blank = np.full(size, IGNORE, np.uint8)
+        canvas = blank
+        for action in steps.actions:
+            change = read_action(action, self.classes, None)
+            if change.reset:
+                canvas = blank
+            elif change.brush is not None:
+                canvas = painted(canvas, change.brush)
+        return canvas != IGNORE
 
     def _said(self, steps: Steps, numbers: tuple[int, ...]) -> list[Click]:
         """Return the clicks that hold: those since the last reset, of classes that the image still has."""
