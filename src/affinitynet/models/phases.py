@@ -18,12 +18,12 @@ from torch.autograd.function import once_differentiable
 
 
 class PhasedConv2d(nn.Conv2d):
-    """A depthwise convolution that is taken apart where gradients are computed on a processor."""
+    """A depthwise convolution that is taken apart when it learns on a processor."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what :class:`torch.nn.Conv2d` returns, but for rounding."""
-        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if not learns or x.device.type != "cpu":
+        learns = self.training and torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        if not learns or x.device.type != "cpu":  # an exporter, too, finds the one that it knows
             return super().forward(x)
         mostly_border = min(x.shape[2:]) < self.kernel_size[0] * self.dilation[0]
         convolve = depthwise_by_taps if mostly_border else depthwise_by_phases
