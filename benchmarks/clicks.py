@@ -186,7 +186,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     finished, predictor = open_finished(given.work), MaskPredictor.from_work(given.work)
     chosen = wanted_of(finished, given.split, given.objects)
-    console, needed = Console(stderr=True), dict[str, list[list[int]]]()
+    console = Console(stderr=True)
+    needed: dict[str, list[list[int]]] = {}
     for number, (record, wanted) in enumerate(chosen, 1):
         nothing = np.zeros_like(wanted.made)
         for name, method, start in _methods(predictor, record, wanted, nothing):

@@ -30,7 +30,7 @@ CLASSES = [f"class {number}" for number in range(20)]
 
 
 def learnt(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """Return the gradient of the kernel, after a forward and backward pass."""
+    """Return the gradient of the kernel [C, 1, k, k], after a forward and backward pass of maps [B, C, H, W]."""
     x.grad = layer.weight.grad = None
     found = layer(x)
     found.backward(torch.ones_like(found))

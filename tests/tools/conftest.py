@@ -1,8 +1,10 @@
-"""A real browser for the pages that people look at."""
+"""A real browser for the pages that people look at, and a review."""
 
 import shutil
 
 import pytest
+
+from tests.support.review import opened
 
 
 @pytest.fixture
@@ -15,3 +17,9 @@ def browser():
         started = starter.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def session(work):
+    """A review of a test's own copy of the finished work folder."""
+    return opened(work)

@@ -52,7 +52,9 @@ def depthwise_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, dilation
 
 
 def depthwise_by_taps(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """Do as :func:`depthwise_by_phases`, tap by tap.
+    """Convolve [B, C, H, W] with kernels [C, 1, k, k] as :func:`depthwise_by_phases` does, tap by tap.
+
+    Each tap that hits the map is a pass over it: for dilations so large that few do.
 
     Example:
         >>> x, weight = torch.rand(2, 3, 7, 10), torch.rand(3, 1, 3, 3)
@@ -70,8 +72,8 @@ class _ByTaps(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
         found = torch.zeros_like(x)
-        for factor, target, source in _taps(x, weight, dilation):
-            found[target].addcmul_(x[source], factor)
+        for tap, target, source in _taps(x, weight, dilation):
+            found[target].addcmul_(x[source], weight[tap])
         return found
 
     @staticmethod
@@ -79,16 +81,15 @@ class _ByTaps(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
         of_x, of_weight = torch.zeros_like(x), torch.zeros_like(weight)
-        factors = _taps(x, weight, ctx.dilation)
-        for (factor, target, source), (total, _, _) in zip(factors, _taps(x, of_weight, ctx.dilation), strict=True):
-            of_x[source].addcmul_(gradient[target], factor)
+        for tap, target, source in _taps(x, weight, ctx.dilation):
+            of_x[source].addcmul_(gradient[target], weight[tap])
             products = (x[source] * gradient[target]).permute(0, 2, 3, 1)
-            total += products.reshape(-1, len(weight)).sum(0)[:, None, None]
+            of_weight[tap] = products.reshape(-1, len(weight)).sum(0)[:, None, None]
         return of_x, of_weight, None
 
 
-def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[tuple[Tensor, tuple, tuple]]:
-    """Yield the factors [C, 1, 1] of the taps that hit the map, the pixels they add to, and those that they see."""
+def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[tuple[tuple, tuple, tuple]]:
+    """Yield where the taps that hit the map are in the kernel, as [C, 1, 1], which pixels they add to and see."""
     reach = weight.shape[2] // 2
     for row in range(-reach, reach + 1):
         for column in range(-reach, reach + 1):
@@ -99,11 +100,11 @@ def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[tuple[Tensor, tu
                     for shift, side in zip(shifts, x.shape[2:], strict=True)
                 ]
                 target, source = zip(*windows, strict=True)
-                yield weight[:, 0, row + reach, column + reach, None, None], (..., *target), (..., *source)
+                yield (slice(None), 0, row + reach, column + reach, None, None), (..., *target), (..., *source)
 
 
 def take_apart(network: nn.Module) -> None:
-    """Let the dilated depthwise convolutions of a network compute by phases; parameters and their names stay.
+    """Let the dilated depthwise convolutions of a network learn by phases or taps; parameters and their names stay.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4), nn.Conv2d(4, 4, 3))
