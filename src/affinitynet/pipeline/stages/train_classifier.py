@@ -26,6 +26,7 @@ from affinitynet.models.local_classifier import LOCAL, LocalClassifier
 from affinitynet.ops.metrics import average_precision
 from affinitynet.pipeline.adapt import decisions
 from affinitynet.pipeline.context import Context, check_classes, start_backbone
+from affinitynet.pipeline.drawn_choices import choose_low_alpha
 from affinitynet.pipeline.places import learn_places, look_at_places
 from affinitynet.records import TaggedImage
 from affinitynet.training.holdout import hold_out
@@ -93,6 +94,8 @@ def _train_local(context: Context) -> None:
     model, learnt = learn_places(context)
     found = Learnt(learnt, LOCAL)
     _decide(context, found)
+    if context.config.cams.from_folder is None:
+        choose_low_alpha(context, model)
     _finish(context, model, found)
 
 
