@@ -101,8 +101,9 @@ def choose_walk(context: Context, network: PairNetwork, stage: str) -> None:
 def closest(measured: Mapping[Choice, np.ndarray], usual: Choice) -> tuple[Choice, str]:
     """Return the choice whose masks come closest to the drawn ones, and why in words.
 
-    It is the usual one unless another one's mIoU is higher by more than the standard error of the difference (the
-    jackknife over the images): a few masks say little.
+    Of those whose mIoU is not surely lower than the best one's, it is the nearest to the usual one: a few masks say
+    little, and what has learnt from them fits them too well. Surely means by more than the standard error of the
+    difference, the jackknife's over the images (Efron and Stein, Annals of Statistics 1981).
 
     Args:
         measured: choice -> confusion matrices int [N, C + 1, C + 1] of N drawn images.
@@ -111,20 +112,19 @@ def closest(measured: Mapping[Choice, np.ndarray], usual: Choice) -> tuple[Choic
     Example:
         >>> better, worse = [[[9, 0], [1, 5]]], [[[9, 0], [4, 2]]]
         >>> closest({("crf", 1.0): np.array(worse * 5), ("crf", 2.0): np.array(better * 5)}, ("crf", 1.0))
-        (('crf', 2.0), 'closest to the 5 drawn masks: mIoU 86.7 %, not 51.3 as with crf at 1')
+        (('crf', 2.0), '5 drawn masks are closer to its masks: mIoU 86.7 %, not 51.3 as with crf at 1')
         >>> closest({("crf", 1.0): np.array(worse), ("crf", 2.0): np.array(better)}, ("crf", 1.0))[1]
-        'the drawn mask says too little to change it'
+        'a drawn mask says nothing against it'
     """
     found = {choice: _miou(matrices.sum(0)) for choice, matrices in measured.items()}
     best = max(found, key=lambda choice: found[choice])
+    nearest = sorted(found, key=lambda choice: (choice[0] != usual[0], abs(math.log(choice[1] / usual[1]))))
+    chosen = next(c for c in nearest if found[best] - found[c] <= _standard_error(measured[best], measured[c]))
     count = len(measured[usual])
-    drawn = f"the {count} drawn masks" if count > 1 else "the drawn mask"
-    if best == usual:
-        return usual, f"closest to {drawn}: mIoU {100 * found[best]:.1f} %"
-    if not found[best] - found[usual] > _standard_error(measured[best], measured[usual]):
-        return usual, f"{drawn} {'say' if count > 1 else 'says'} too little to change it"
+    if chosen == usual:
+        return usual, f"{f'{count} drawn masks say' if count > 1 else 'a drawn mask says'} nothing against it"
     before = f"{100 * found[usual]:.1f} as with {usual[0]} at {usual[1]:g}"
-    return best, f"closest to {drawn}: mIoU {100 * found[best]:.1f} %, not {before}"
+    return chosen, f"{count} drawn masks are closer to its masks: mIoU {100 * found[chosen]:.1f} %, not {before}"
 
 
 def _standard_error(first: np.ndarray, second: np.ndarray) -> float:
