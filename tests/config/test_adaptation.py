@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from affinitynet.config.adaptation import PAPER, Decision, adapted, given, is_open, lines_of, seed_crf
+from affinitynet.config.adaptation import PAPER, PROBABILITIES, Decision, adapted, given, is_open, lines_of, seed_crf
 from affinitynet.config.presets import PRESETS
 from affinitynet.config.settings import PipelineConfig, SeedConfig
 from affinitynet.pipeline.adapt import USUAL, WALKED, decisions
@@ -83,3 +83,17 @@ def test_the_plan_of_another_setting_changes_nothing():
     plan = [Decision("walk.beta", 3.0, "a rule of another version", "train-classifier")]
     assert adapted(PipelineConfig(), plan) == adapted(PipelineConfig())
     assert replace(adapted(PipelineConfig()), seed=1).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "filled"),
+    [
+        (SeedConfig(low_alpha=5.0), (5.0, 20.0)),
+        (SeedConfig(high_alpha=0.5), (0.125, 0.5)),
+        (SeedConfig(low_alpha=2.0), (2.0, 4.0)),
+        (SeedConfig(low_alpha=5.0, high_alpha=6.0), (5.0, 6.0)),
+    ],
+)
+def test_a_strength_left_open_stays_on_its_side_of_the_one_that_is_given(given, filled):
+    found = adapted(PipelineConfig(seeds=given), PROBABILITIES).seeds
+    assert (found.low_alpha, found.high_alpha) == filled

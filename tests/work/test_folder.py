@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from affinitynet.config.adaptation import Decision
 from affinitynet.errors import InputError
 from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights, write_json
 from affinitynet.models.weights.names import read_weights
@@ -118,14 +117,3 @@ def test_records_survive_and_are_forgotten(tmp_path):
     work.forget("make-cams", ("cams", "absent.json"))
     assert work.records() == {}
     assert not (work.root / "cams").exists()
-
-
-def test_a_decision_holds_again_when_the_stage_that_overruled_it_is_forgotten(tmp_path):
-    work = WorkFolder(tmp_path)
-    first = [Decision("masks.alpha", 6.0, "maps", "train-classifier"), Decision("seeds.low_alpha", 1.0, "maps", "x")]
-    work.decide(first)
-    work.decide([Decision("masks.alpha", 12.0, "drawn", "train-affinity")])
-    work.decide([Decision("masks.alpha", 8.0, "drawn anew", "train-affinity")])
-    assert {decision.setting: decision.value for decision in work.plan()} == {"masks.alpha": 8.0, "seeds.low_alpha": 1}
-    work.forget("train-affinity", ())
-    assert list(work.plan()) == first

@@ -91,7 +91,8 @@ def lines_of(plan: Iterable[Decision]) -> list[str]:
 def adapted(config: PipelineConfig, plan: Iterable[Decision] = ()) -> PipelineConfig:
     """Fill in the settings that are left open: as the plan says, else as the paper does.
 
-    A background strength that is not walked becomes the nearest one that is.
+    A background strength that is not walked becomes the nearest one that is. Of the seeds' two strengths, one left open
+    follows the other where they would not be in order.
 
     Example:
         >>> plan = [Decision("seeds.low_alpha", 1.0, "the maps are probabilities", "train-classifier")]
@@ -100,6 +101,7 @@ def adapted(config: PipelineConfig, plan: Iterable[Decision] = ()) -> PipelineCo
         (1.0, 32.0)
     """
     values = {**PAPER, **{decision.setting: decision.value for decision in plan if decision.setting in PAPER}}
+    values |= _in_order(config, values)
     wished = float(values["masks.alpha"])
     values["masks.alpha"] = min(config.walk.alphas, key=lambda walked: abs(walked - wished))
     for setting in PAPER:
@@ -108,6 +110,17 @@ def adapted(config: PipelineConfig, plan: Iterable[Decision] = ()) -> PipelineCo
         if getattr(found, name) in OPEN:
             config = dataclasses.replace(config, **{group: dataclasses.replace(found, **{name: values[setting]})})
     return config
+
+
+def _in_order(config: PipelineConfig, values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the strength of the seeds that is left open and would not be below, or above, the one that is given."""
+    low, high = float(values["seeds.low_alpha"]), float(values["seeds.high_alpha"])
+    given_low, given_high = config.seeds.low_alpha, config.seeds.high_alpha
+    if given_low is not None and given_low >= high:
+        return {"seeds.high_alpha": given_low * high / low}
+    if given_high is not None and given_high <= low:
+        return {"seeds.low_alpha": given_high * low / high}
+    return {}
 
 
 def is_open(config: PipelineConfig, setting: str) -> bool:

@@ -99,9 +99,10 @@ class SeedConfig:
 
     low_alpha: float | None = None
     """Exponent of the background score (1 - max cam)^alpha; a low one leaves confident foreground. null: 4 (paper), or
-    1 for local maps, which are probabilities."""
+    for local maps, which are probabilities, 1, or what drawn masks choose."""
     high_alpha: float | None = None
-    """The same; a high one leaves confident background. null: 32 (paper), or 4 for local maps."""
+    """The same; a high one leaves confident background. null: 32 (paper), or for local maps 4, or
+    four times what drawn masks choose."""
     crf_scale: float | None = None
     """Factor of the CRF's widths in pixels. null: 1 (paper), or for local maps by the size of the objects."""
     thresholds: tuple[float, float] | None = None

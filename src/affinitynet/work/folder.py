@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from filelock import FileLock, Timeout
 
 from affinitynet.config.adaptation import Decision
+from affinitynet.config.config_file import read_yaml, stored_plan
 from affinitynet.data.corrections import Corrections
 from affinitynet.errors import InputError, LeftOut
-from affinitynet.files import UNFINISHED, read_json, write_json
+from affinitynet.files import UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import Instances, ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import (
     CAMS,
@@ -33,7 +35,6 @@ from affinitynet.work.artifacts import (
     Artifacts,
     Kind,
 )
-from affinitynet.work.decisions import RESTORE, read_decisions, write_decisions
 from affinitynet.work.rows import write_rows
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
@@ -50,6 +51,7 @@ _MADE = (
     "irnet.safetensors",
     "segmenter.safetensors",
 )
+_UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -241,13 +243,13 @@ class WorkFolder:
         """
         if not self.stages_file.exists():
             if any((self.root / made).exists() for made in _MADE):
-                raise InputError(f"{self.stages_file}: is missing; {RESTORE}")
+                raise InputError(f"{self.stages_file}: is missing; {_UNKNOWN}")
             return {}
-        content = read_json(self.stages_file, RESTORE)
+        content = read_json(self.stages_file, _UNKNOWN)
         try:
             return {str(stage): StageRecord.from_json(record) for stage, record in content.items()}
         except (AttributeError, TypeError, KeyError) as error:
-            raise InputError(f"{self.stages_file}: is not a table of stages ({error}); {RESTORE}") from None
+            raise InputError(f"{self.stages_file}: is not a table of stages ({error}); {_UNKNOWN}") from None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what ``check-data`` left out, from ``left_out.csv``.
@@ -285,22 +287,27 @@ class WorkFolder:
         return len(table.read_text("utf-8", "surrogateescape").splitlines()) - 1 if table.exists() else 0
 
     def plan(self) -> tuple[Decision, ...]:
-        """Return what the collection has decided of the settings left open, the last of each.
+        """Return what the collection has decided of the settings left open, from ``config.yaml``.
 
         Raises:
-            InputError: the plan in ``config.yaml`` was changed to something else.
+            InputError: the plan was changed to something else.
         """
-        return tuple({decision.setting: decision for decision in read_decisions(self.config_file)}.values())
+        lines = stored_plan(self.config_file) if self.config_file.exists() else []
+        try:
+            return tuple(Decision(**line) for line in lines)
+        except TypeError as error:
+            raise InputError(f"{self.config_file}: plan: not a list of decisions ({error}); {_UNKNOWN}") from None
 
     def decide(self, decisions: Iterable[Decision]) -> None:
-        """Note decisions in ``config.yaml``, in the place of those that the same stages made of the same settings.
-
-        Those of other stages stay, and hold again when the stages that overruled them are forgotten.
-        """
+        """Note decisions in ``config.yaml``, in the place of earlier ones of the same settings."""
         new = list(decisions)
-        made = {(decision.setting, decision.stage) for decision in new}
-        kept = (known for known in read_decisions(self.config_file) if (known.setting, known.stage) not in made)
-        write_decisions(self.config_file, [*kept, *new])
+        kept = [known for known in self.plan() if known.setting not in {decision.setting for decision in new}]
+        self._write_plan([*kept, *new])
+
+    def _write_plan(self, plan: Iterable[Decision]) -> None:
+        content = read_yaml(self.config_file) if self.config_file.exists() else {}
+        content["plan"] = [asdict(decision) for decision in plan]
+        write_text(self.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Write a stage's record."""
@@ -320,9 +327,9 @@ class WorkFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        decided = read_decisions(self.config_file)
-        if any(decision.stage == stage for decision in decided):
-            write_decisions(self.config_file, (decision for decision in decided if decision.stage != stage))
+        plan = self.plan()
+        if any(decision.stage == stage for decision in plan):
+            self._write_plan(decision for decision in plan if decision.stage != stage)
         if records.pop(stage, None) is not None:
             self._write(records)
 

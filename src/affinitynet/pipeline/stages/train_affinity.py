@@ -13,7 +13,6 @@ from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.classifier import load_classifier
 from affinitynet.ops.affinity import affinity_loss, pair_affinity, pair_labels
 from affinitynet.pipeline.context import Context, start_backbone
-from affinitynet.pipeline.drawn_choices import choose_walk
 from affinitynet.pipeline.seed_samples import SeedSamples, seed_samples
 from affinitynet.training.loop import MeanCount
 from affinitynet.training.samples import Sample
@@ -23,8 +22,6 @@ def train_affinity(context: Context) -> None:
     """Train AffinityNet on the seeds of the training split and write ``affinity.safetensors``."""
     config = context.config.affinity
     model = AffinityNet.load(Path(config.trained)) if config.trained else _train(context)
-    if context.runtime.processes.first:
-        choose_walk(context, model, "train-affinity")
     context.finish_training("affinity", model)
 
 

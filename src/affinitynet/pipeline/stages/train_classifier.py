@@ -26,7 +26,7 @@ from affinitynet.models.local_classifier import LOCAL, LocalClassifier
 from affinitynet.ops.metrics import average_precision
 from affinitynet.pipeline.adapt import decisions
 from affinitynet.pipeline.context import Context, check_classes, start_backbone
-from affinitynet.pipeline.drawn_choices import choose_low_alpha
+from affinitynet.pipeline.drawn_alpha import choose_low_alpha
 from affinitynet.pipeline.places import learn_places, look_at_places
 from affinitynet.records import TaggedImage
 from affinitynet.training.holdout import hold_out

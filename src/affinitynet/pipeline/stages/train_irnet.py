@@ -15,7 +15,6 @@ from affinitynet.models.irnet import IRNet
 from affinitynet.ops.affinity import affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
 from affinitynet.pipeline.context import Context, start_backbone
-from affinitynet.pipeline.drawn_choices import choose_walk
 from affinitynet.pipeline.seed_samples import ScaledSeedSamples, seed_samples
 from affinitynet.records import TaggedImage
 from affinitynet.training.loop import MeanCount
@@ -29,8 +28,6 @@ def train_irnet(context: Context) -> None:
     """Train IRNet on the seeds of the training split and write ``irnet.safetensors``."""
     config = context.config.irnet
     model = IRNet.load(Path(config.trained)) if config.trained else _train(context)
-    if context.runtime.processes.first:
-        choose_walk(context, model, "train-irnet")
     context.finish_training("irnet", model)
 
 
