@@ -24,11 +24,9 @@ LOW_ALPHAS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 """Strengths to choose from; where the classifier has learnt from drawn masks, its maps hardly go beyond an object, and
 a high one fits."""
 
-HIGH = 4.0
-"""The high strength is so many times the low one."""
-
 EACH, MOST = 20, 60
-"""Drawn images that choose: of each class where there are many, and in all."""
+"""Drawn images that choose, of each class where there are many, and in all: enough for a difference of a point or two,
+at one to ten seconds each."""
 
 STAGE = "train-classifier"
 
@@ -36,11 +34,13 @@ STAGE = "train-classifier"
 def choose_low_alpha(context: Context, model: LocalClassifier) -> None:
     """Decide ``seeds.low_alpha`` by drawn masks, where the dense CRF or the maps themselves make the masks.
 
+    ``seeds.high_alpha`` stays as many times as high.
+
     Args:
         model: the trained classifier.
     """
     config = context.adapted.config
-    if config.masks.source == "walk" or config.seeds.thresholds is not None:
+    if config.masks.source == "walk" or config.seeds.thresholds is not None or config.cams.from_folder is not None:
         return
     if not (is_open(context.given, "seeds.low_alpha") and is_open(context.given, "seeds.high_alpha")):
         return
@@ -48,8 +48,9 @@ def choose_low_alpha(context: Context, model: LocalClassifier) -> None:
     if not records:
         return
     measured = _measure(context, model, records)
-    alpha, because = closest(LOW_ALPHAS, measured, given(config.seeds.low_alpha))
-    found = (("seeds.low_alpha", alpha), ("seeds.high_alpha", HIGH * alpha))
+    low, high = given(config.seeds.low_alpha), given(config.seeds.high_alpha)
+    alpha, because = closest(LOW_ALPHAS, measured, low)
+    found = (("seeds.low_alpha", alpha), ("seeds.high_alpha", alpha * high / low))
     context.decide(Decision(setting, value, because, STAGE) for setting, value in found)
 
 

@@ -94,8 +94,7 @@ def _train_local(context: Context) -> None:
     model, learnt = learn_places(context)
     found = Learnt(learnt, LOCAL)
     _decide(context, found)
-    if context.config.cams.from_folder is None:
-        choose_low_alpha(context, model)
+    choose_low_alpha(context, model)
     _finish(context, model, found)
 
 
