@@ -185,3 +185,16 @@ def test_crops_and_flips_move_all_maps_alike():
 def test_resize_is_pils_bicubic():
     expected = np.asarray(Image.fromarray(RGB).resize((15, 12), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(resize(RGB, (12, 15)), expected)
+
+
+def test_a_network_is_measured_on_what_it_has_not_learnt_from(tmp_path):
+    def names(learns_from):
+        return [record.name for record in open_collection(tmp_path).unseen(learns_from)]
+
+    draw_world(tmp_path, train=3, val=2, seed=0)
+    assert names("train") == ["val_000", "val_001"]
+    assert names("val") == ["train_000", "train_001", "train_002"]
+    (tmp_path / "splits" / "val.txt").write_text("val_000\ntrain_001\n")
+    assert names("train") == ["val_000"]
+    (tmp_path / "splits" / "val.txt").unlink()
+    assert names("train") == ["train_000", "train_001", "train_002"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from affinitynet.work.folder import StageRecord
-from affinitynet.work.metrics import Metrics, StepMetrics
+from affinitynet.work.metrics import Metrics, StepMetrics, steps_of
 
 if TYPE_CHECKING:
     from affinitynet.tools.audit_tags import Suspicion
@@ -21,7 +21,7 @@ SURE = 0.95  # share of resampled collections from which a gain counts as likely
 
 
 def quality_table(metrics: Metrics) -> Table:
-    """Return mIoU per step (rows) and split (columns).
+    """Return mIoU per step (rows) and split (columns); a cell is empty where a step was not measured.
 
     Example:
         >>> import numpy as np
@@ -34,8 +34,8 @@ def quality_table(metrics: Metrics) -> Table:
     for split, steps in metrics.items():
         count = next(iter(steps.values())).images
         table.add_column(f"{split} ({count} images)", justify="right")
-    for step in next(iter(metrics.values()), {}):
-        table.add_row(step, *(_cell(steps[step]) for steps in metrics.values()))
+    for step in steps_of(metrics):
+        table.add_row(step, *(_cell(steps[step]) if step in steps else "" for steps in metrics.values()))
     return table
 
 

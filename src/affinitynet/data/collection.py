@@ -95,9 +95,18 @@ class Collection:
         splits = (split, *self.evaluation_splits)
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
-    def measured(self) -> tuple[TaggedImage, ...]:
-        """Return the images of the evaluation splits, each once."""
-        return tuple({r.name: r for split in self.evaluation_splits for r in self.split(split)}.values())
+    def unseen(self, split: str) -> tuple[TaggedImage, ...]:
+        """Return the images of the evaluation splits, each once, but not those of the split that is learnt from.
+
+        Where that is the only evaluation split, return its images.
+
+        Raises:
+            InputError: as :meth:`split`.
+        """
+        learnt = {record.name for record in self.split(split)}
+        measured = {record.name: record for name in self.evaluation_splits for record in self.split(name)}
+        unseen = tuple(record for name, record in measured.items() if name not in learnt)
+        return unseen or tuple(measured.values())
 
     def with_values(self, values: ValueRanges | None) -> Collection:
         """Return the collection with the values that become black and white in its images of more than 8 bits."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from affinitynet.records import IGNORE
+from affinitynet.records import BACKGROUND, IGNORE
 
 _PART = 2**20  # pixels counted at a time, so that memory does not grow with the image
 
@@ -31,12 +34,57 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
-    parts = zip(prediction.flatten().split(_PART), target.flatten().split(_PART), strict=True)
-    counts = [_count(*part, num_classes) for part in parts]
-    return torch.stack(counts).sum(0) if counts else torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=prediction.device)
+    for predicted, true in _parts(prediction, target):
+        counts += _count(predicted, true, num_classes)
+    return counts
 
 
-def _count(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+def confusion_at(
+    thresholds: Sequence[float], strength: Tensor, labels: Tensor, target: Tensor, num_classes: int
+) -> Tensor:
+    """Count pixels as :func:`confusion_matrix` does at each of several thresholds, going over them once.
+
+    Args:
+        thresholds: T numbers, ascending; where the strength is not above one of them, it predicts background.
+        strength: float32 [...], of the strongest class.
+        labels: int of the same shape, that class, in [0, num_classes).
+        target: int of the same shape, labels in [0, num_classes) or 255.
+        num_classes: C, background included.
+
+    Returns:
+        int64 [T, C, C].
+
+    Raises:
+        ValueError: shapes differ, or a label that is counted is out of range.
+
+    Example:
+        >>> strength, labels, target = torch.tensor([0.3, 0.6]), torch.tensor([1, 1]), torch.tensor([0, 1])
+        >>> confusion_at((0.2, 0.5), strength, labels, target, 2).tolist()
+        [[[0, 1], [0, 1]], [[1, 0], [0, 1]]]
+    """
+    if not strength.shape == labels.shape == target.shape:
+        shapes = ", ".join(str(list(array.shape)) for array in (strength, labels, target))
+        raise ValueError(f"strength, labels and target differ in shape: {shapes}")
+    numbers = torch.tensor(thresholds, dtype=strength.dtype, device=strength.device)
+    levels = len(numbers) + 1
+    counts = torch.zeros(num_classes, levels, num_classes, dtype=torch.int64, device=strength.device)
+    for strong, label, true in _parts(strength, labels, target):
+        counts += _count(label, true, num_classes, torch.bucketize(strong, numbers), levels)
+    above = counts.flip(1).cumsum(1).flip(1)[:, 1:]  # of the pixels that exceed each threshold
+    above[..., BACKGROUND] += counts.sum((1, 2))[:, None] - above.sum(-1)
+    return above.transpose(0, 1)
+
+
+def _parts(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield pieces of arrays of the same shape, flat."""
+    return zip(*(array.flatten().split(_PART) for array in arrays), strict=True)
+
+
+def _count(
+    prediction: Tensor, target: Tensor, num_classes: int, level: Tensor | None = None, levels: int = 1
+) -> Tensor:
+    """Count flat pixels by true label, level, if there are any, and predicted label."""
     counted = target != IGNORE
     predicted, true = prediction[counted].long(), target[counted].long()
     for name, labels in (("prediction", predicted), ("target", true)):
@@ -44,7 +92,9 @@ def _count(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
             raise ValueError(
                 f"{name} holds label {int(labels.max())}, but there are {num_classes} classes with background"
             )
-    return torch.bincount(true * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
+    row = true if level is None else true * levels + level[counted]
+    shape = (num_classes, num_classes) if level is None else (num_classes, levels, num_classes)
+    return torch.bincount(row * num_classes + predicted, minlength=math.prod(shape)).reshape(shape)
 
 
 def mean_iou(confusion: Tensor) -> tuple[float, Tensor]:

@@ -74,6 +74,11 @@ class Context:
         """The training images and, with their tags, those of the evaluation splits; each once."""
         return self.collection.targets(self.split)
 
+    @property
+    def unseen_images(self) -> tuple[TaggedImage, ...]:
+        """The images that the segmentation network is measured on; see :meth:`Collection.unseen`."""
+        return self.collection.unseen(self.split)
+
     def image(self, record: TaggedImage) -> np.ndarray:
         """Return an image uint8 [H, W, 3] at the size it is labelled at: at most ``longest_side`` long."""
         return reduced(load_tagged(record), self.config.longest_side)

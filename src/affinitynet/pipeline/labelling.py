@@ -160,4 +160,4 @@ def _images(context: Context, stage: Stage) -> list[TaggedImage]:
     """Return the images that a stage makes files of, in the order in which they are shared out."""
     if stage.name == "refine-masks" and not context.adapted.config.refine.masks:
         return []
-    return list(context.collection.measured() if stage.name == "segment" else context.target_images)
+    return list(context.unseen_images if stage.name == "segment" else context.target_images)

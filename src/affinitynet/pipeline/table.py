@@ -172,7 +172,7 @@ STAGES = (
     ),
     Stage(
         name="segment",
-        help="label the measured images with the segmentation network, without looking at their tags",
+        help="label the measured images, but not those learnt from, with the segmentation network, not told their tags",
         needs=("train-segmenter",),
         settings=("predict",),
         images="target",

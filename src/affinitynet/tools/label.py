@@ -58,7 +58,8 @@ def images_of(work: Path, shard: str, data: Path | None = None) -> list[str]:
     """
     number, count = shard_of(shard)
     finished = open_finished(work, data, "check-data")
-    lists = (finished.collection.targets(finished.split), finished.collection.measured())
+    collection, split = finished.collection, finished.split
+    lists = (collection.targets(split), collection.unseen(split))
     return list(dict.fromkeys(record.name for images in lists for record in images[number - 1 :: count]))
 
 

@@ -123,6 +123,17 @@ def read_metrics(path: Path) -> Metrics:
         raise InputError(f"{path}: not the metrics of a run ({error}); {_AGAIN}") from None
 
 
+def steps_of(metrics: Metrics) -> list[str]:
+    """Return the steps that were measured on any split, in their order.
+
+    Example:
+        >>> found = StepMetrics.of(np.array([[3, 1], [0, 0]]), ["cat"], images=2)
+        >>> steps_of({"train": {"CAM": found}, "val": {"CAM": found, "masks": found}})
+        ['CAM', 'masks']
+    """
+    return list(dict.fromkeys(step for steps in metrics.values() for step in steps))
+
+
 def write_metrics(path: Path, metrics: Metrics) -> None:
     """Write metrics to a JSON file ``path`` and, as a table, to the CSV file beside it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Lock
@@ -12,7 +13,7 @@ import torch
 from affinitynet.config.adaptation import given
 from affinitynet.inference.refine import mask_scores
 from affinitynet.ops.decision import decide, enlarge, foreground
-from affinitynet.ops.metrics import mean_iou
+from affinitynet.ops.metrics import confusion_at, mean_iou
 from affinitynet.pictures.contact_sheet import write_contact_sheet
 from affinitynet.pipeline.advice import say_advice
 from affinitynet.pipeline.context import Context
@@ -60,33 +61,45 @@ def evaluate(context: Context) -> None:
 def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
     records = context.collection.masked(split)
     matrices: dict[str | float, np.ndarray] = {}
-    lock = Lock()
+    images: Counter[str | float] = Counter()
+    labels, lock = len(context.collection.classes) + 1, Lock()
 
     def add(record: TaggedImage) -> None:
         truth = context.collection.mask(record)
-        for step, mask in _predictions(context, record):
-            matrix = confusion(enlarge(mask, truth.shape), truth, len(context.collection.classes) + 1)
-            with lock:
+        counted: dict[str | float, np.ndarray] = {
+            step: confusion(enlarge(mask, truth.shape), truth, labels) for step, mask in _predictions(context, record)
+        } | _at_thresholds(context, record, truth)
+        with lock:
+            for step, matrix in counted.items():
                 matrices[step] = matrices.get(step, 0) + matrix
+                images[step] += 1
 
     context.runtime.for_each_image(f"evaluate {split}", add, records)
     best = max(THRESHOLDS, key=lambda threshold: mean_iou(torch.from_numpy(matrices[threshold]))[0])
     used = {CAM: given(context.config.evaluate.cam_threshold), BEST_CAM: best}
-    steps = [
-        (step, matrices[best if step == BEST_CAM else step]) for step in STEPS if step in matrices or step == BEST_CAM
-    ]
-    classes = context.collection.classes
-    return {step: StepMetrics.of(matrix, classes, len(records), used.get(step)) for step, matrix in steps}
+    keys = {step: best if step == BEST_CAM else step for step in STEPS}
+    return {
+        step: StepMetrics.of(matrices[key], context.collection.classes, images[key], used.get(step))
+        for step, key in keys.items()
+        if key in matrices
+    }
 
 
-def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str | float, np.ndarray]]:
-    """Yield (step, mask uint8) for every step, and (threshold, mask) for the sweep, at the size they were made at."""
+def _at_thresholds(context: Context, record: TaggedImage, truth: np.ndarray) -> dict[float, np.ndarray]:
+    """Return the confusion matrix of the activation maps at each of the thresholds."""
+    cams = context.work.cams.load(record.name)
+    strength, labels = foreground(cams.scores, cams.classes)
+    strong, found = (torch.from_numpy(enlarge(array, truth.shape)) for array in (strength.float().numpy(), labels))
+    matrices = confusion_at(THRESHOLDS, strong, found, torch.from_numpy(truth), len(context.collection.classes) + 1)
+    return dict(zip(THRESHOLDS, matrices.numpy(), strict=True))
+
+
+def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (step, mask uint8) for every step, at the size it was made at."""
     work, config = context.work, context.config
     cams, seeds = work.cams.load(record.name), work.seeds.load(record.name)
     strength, labels = foreground(cams.scores, cams.classes)
     yield CAM, np.where(strength > given(config.evaluate.cam_threshold), labels, BACKGROUND)
-    for threshold in THRESHOLDS:
-        yield threshold, np.where(strength > threshold, labels, BACKGROUND)
     yield CAM_CRF, decide(seeds.low, seeds.classes)
     if record.name in work.segmented:
         yield SEGMENTER, work.segmented.load(record.name)

@@ -1,4 +1,4 @@
-"""The segmentation network's masks of the measured splits, made without the tags."""
+"""The segmentation network's masks of images that it has not learnt from, made without the tags."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from affinitynet.pipeline.context import Context
 
 
 def segment(context: Context) -> None:
-    """Write ``segmented/NAME.png`` of every image of the evaluation splits; the tags are not looked at."""
+    """Write ``segmented/NAME.png`` of the images that are measured; their tags are not looked at.
+
+    Of those that the network learnt from only if there are no others: what it says of them is not what it will say of
+    new ones, and they have masks made with the tags.
+    """
     model = Segmenter.load(context.work.weights("segmenter"))
     predictor = SegmentationPredictor(model, context.config.predict, context.runtime.device)
-    own = context.runtime.processes.share(context.collection.measured())
+    own = context.runtime.processes.share(context.unseen_images)
     segmented = context.work.segmented
     missing = [record for record in own if record.name not in segmented]
     context.runtime.for_each_image(
@@ -21,3 +25,9 @@ def segment(context: Context) -> None:
         missing,
         total=len(own),
     )
+    if context.runtime.processes.first and context.split in context.collection.evaluation_splits:
+        context.runtime.progress.say(
+            f"segment: {context.split} is left out, since the network has learnt from its images"
+            if len(context.collection.evaluation_splits) > 1
+            else "segment: the network has learnt from all images with ground truth, and may be worse on new ones"
+        )

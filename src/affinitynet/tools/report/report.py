@@ -21,7 +21,7 @@ from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
 from affinitynet.work.learnt import read_learnt
-from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics, truth_remark
+from affinitynet.work.metrics import SEGMENTER, StepMetrics, read_metrics, steps_of, truth_remark
 
 if TYPE_CHECKING:
     from affinitynet.tools.report.cards import Card
@@ -67,6 +67,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         network=finished.config.network,
         seconds=_duration(sum(record.seconds for record in stages.values())),
         metrics=metrics,
+        steps=steps_of(metrics),
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
         understood=_understood(folder),
