@@ -55,7 +55,7 @@ def evaluate(context: Context) -> None:
     note_history(context, metrics)
     measure_objects(context)
     write_contact_sheet(context.work, context.collection, context.split, context.config.longest_side)
-    say_advice(context)
+    say_advice(context, metrics)
 
 
 def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
