@@ -18,6 +18,7 @@ import yaml
 
 from affinitynet.config.config_file import stored_plan, stored_versions, to_dict
 from affinitynet.config.settings import CamConfig, PipelineConfig
+from affinitynet.config.trainings import TrainConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.corrections import corrected
 from affinitynet.data.drawn_masks import teaching
@@ -36,6 +37,9 @@ from affinitynet.work.folder import StageRecord, WorkFolder
 
 if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
+
+LEAST_SHARE = 4
+"""Images of a batch for each process from which BatchNorm can estimate statistics."""
 
 NOTED_VERSIONS = ("affinitynet", "torch", "timm")
 STYLES = {"title": "bold", "fact": "", "warning": "yellow", "serious": "bold red"}
@@ -95,6 +99,7 @@ def run_stages(
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
+    check_batches(context.config, chosen, runtime)
     if chosen[0].name != "check-data":
         check_maps(context, chosen)
     facts, plan = _plan(context, contents, chosen, force)
@@ -171,6 +176,31 @@ def _check_segmenter(context: Context) -> None:
     from affinitynet.pipeline.stages.train_segmenter import check_segmenter
 
     check_segmenter(context.config, context.collection.classes)
+
+
+def check_batches(config: PipelineConfig, chosen: Sequence[Stage], runtime: Runtime) -> None:
+    """See whether there are images in each batch for all processes, before hours are spent on what comes first.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    count = runtime.processes.count
+    for stage in chosen if count > 1 else ():
+        group = stage.name.removeprefix("train-")
+        training = getattr(config, group, None)
+        if not isinstance(training, TrainConfig) or getattr(training, "maps", "cam") == "local":
+            continue  # the local classifier is trained by one process, and has no batches
+        flag = f"--{group}.batch-size"
+        if training.batch_size < count:
+            raise InputError(
+                f"{flag} {training.batch_size}: fewer images than the {count} processes that share them; start fewer, "
+                f"or give {flag} {LEAST_SHARE * count}"
+            )
+        if group == "segmenter" and training.batch_size < LEAST_SHARE * count:
+            runtime.progress.note(
+                f"{stage.name}: {training.batch_size} images for {count} processes are too few for BatchNorm to learn "
+                f"from; {flag} {LEAST_SHARE * count} gives each {LEAST_SHARE}"
+            )
 
 
 def check_maps(context: Context, chosen: Sequence[Stage]) -> None:
