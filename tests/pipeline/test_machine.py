@@ -44,6 +44,16 @@ def test_a_gain_of_less_than_a_tenth_is_not_worth_the_rounding(monkeypatch):
     assert found.value == "float32"
 
 
+def test_a_gain_that_is_not_there_each_time_is_other_work_on_the_machine(monkeypatch):
+    seconds = iter([9.0, 0.1, 0.8, 0.6, 0.9, 0.5, 0.6, 0.7])  # the first turn does not count
+
+    monkeypatch.setattr(machine, "_forward_pass", lambda backbone, x, precision: next(seconds))
+    monkeypatch.setattr(machine, "_convolution", lambda device, precision: 0.001)
+    (found,) = chosen_precision(build_backbone("lite"), torch.device("cpu"), ["cams"], "check-data")
+    assert found.value == "float32"
+    assert found.because == "a forward pass takes 600 ms in float32 and 500 ms in bfloat16 here, but not each time"
+
+
 def test_a_network_is_not_tried_where_one_convolution_shows_that_it_is_hopeless(monkeypatch):
     def never(backbone, x, precision):
         raise AssertionError("it was tried")

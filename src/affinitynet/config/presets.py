@@ -20,7 +20,9 @@ from affinitynet.config.trainings import AffinityConfig, ClassifierConfig, IRNet
 from affinitynet.errors import InputError
 
 PLAIN_SEGMENTER = SegmenterConfig(
+    epochs=4,
     min_steps=240,
+    batch_size=8,
     optimizer="sgd",
     learning_rate=0.001,
     weight_decay=5e-4,

@@ -174,11 +174,11 @@ class SegmenterConfig(TrainConfig):
     """Channels of DeepLabV3Plus's decoder; 128 are faster. null: its paper's 256."""
     start: Literal["imagenet", "classifier", "random"] = "classifier"
     """Weights the encoder starts from: those the classifier learnt from the tags, ImageNet's, or none."""
-    epochs: int = 4
+    epochs: int = 2
     """Passes over the training split, divided among the rounds."""
     min_steps: int = 480
     """Least number of steps, divided among the rounds."""
-    batch_size: int = 8
+    batch_size: int = 4
     optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-4
     """Of the encoder; the decoder learns at ten times that. With sgd: 0.001; at 0.01 the whole network diverges."""
