@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         progress = Progress(work.log_file, Console(stderr=True))
         metrics = run_pipeline(given.data, work.root, settings(count, given.seed), progress=progress)[given.split]
         found = [
-            f"{100 * metrics[step]['miou']:.1f} / {100 * of_the_classes(metrics[step]):.1f}" for step in STEPS.values()
+            f"{100 * metrics[step]['miou']:.1f} / {100 * of_the_classes(metrics[step]):.1f}" if step in metrics else ""
+            for step in STEPS.values()
         ]
         alone = supervised(work, count, given.split) if count else None
         made.add_row(f"{count}", *found, "" if alone is None else f"{100 * alone[0]:.1f} / {100 * alone[1]:.1f}")

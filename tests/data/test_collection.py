@@ -196,5 +196,8 @@ def test_a_network_is_measured_on_what_it_has_not_learnt_from(tmp_path):
     assert names("val") == ["train_000", "train_001", "train_002"]
     (tmp_path / "splits" / "val.txt").write_text("val_000\ntrain_001\n")
     assert names("train") == ["val_000"]
+    (tmp_path / "splits" / "all.txt").write_text("val_000\ntrain_001\ntrain_000\n")
+    assert names("all") == ["train_002"]
+    (tmp_path / "splits" / "all.txt").unlink()
     (tmp_path / "splits" / "val.txt").unlink()
     assert names("train") == ["train_000", "train_001", "train_002"]

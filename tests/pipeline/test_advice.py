@@ -3,7 +3,7 @@
 import numpy as np
 
 from affinitynet.data.facts import ClassFacts, CollectionFacts, Pair
-from affinitynet.pipeline.advice import LINES, advice
+from affinitynet.pipeline.advice import LINES, NAMED, advice, worse
 from affinitynet.work.learnt import ClassLearnt, Learnt
 from affinitynet.work.metrics import BEST_CAM, CAM, CAM_CRF, MASKS, SEGMENTER, WALK, StepMetrics
 
@@ -14,7 +14,7 @@ def of(classes, learnt, **facts):
 
 def test_a_collection_without_a_fault_gets_no_advice():
     facts, learnt = of((ClassFacts("a", 120),), (ClassLearnt("a", 100, 20, 0.95, 0.5, 0.2, 200.0),))
-    assert advice(facts, learnt, added=0, tagged=120, metrics={}) == []
+    assert advice(facts, learnt, added=0, tagged=120) == []
 
 
 def test_each_fault_has_its_line():
@@ -28,7 +28,7 @@ def test_each_fault_has_its_line():
         ),
         pairs=(Pair("rare", "twin", 28), Pair("always", "tiny", 3)),
     )
-    lines = advice(facts, learnt, added=60, tagged=190, metrics={})
+    lines = advice(facts, learnt, added=60, tagged=190)
     for expected in (
         "rare: not learnt from 30 images; tag about 70 more",
         "rare and twin come together in 28 of 30 images",
@@ -45,37 +45,41 @@ def test_advice_fits_a_screen():
     facts, learnt = of(
         tuple(ClassFacts(name, 20) for name in names), tuple(ClassLearnt(name, 16, 4, 0.1, 0.1) for name in names)
     )
-    assert len(advice(facts, learnt, 0, 200, {})) == LINES
+    assert len(advice(facts, learnt, 0, 200)) == LINES
 
 
-def measured(rust, miner, background=1000):
-    """Metrics of masks that find so many of 100 pixels of each of two classes, and nothing that is not there."""
-    matrix = np.diag([background, rust, miner])
-    matrix[1:, 0] = 100 - rust, 100 - miner
-    return StepMetrics.of(matrix, ["rust", "miner"], images=10)
-
-
-def lines_on(**splits):
-    facts, learnt = of((ClassFacts("rust", 120), ClassFacts("miner", 120)), ())
-    return advice(facts, learnt, 0, 200, splits)
+def found(*pixels):
+    """Metrics of masks that find so many of 100 pixels of each class, and nothing that is not there."""
+    matrix = np.diag([1000, *pixels])
+    matrix[1:, 0] = 100 - np.array(pixels)
+    return StepMetrics.of(matrix, ["rust", "miner", *map(str, range(2, len(pixels)))], images=10)
 
 
 def test_masks_that_are_worse_than_a_step_before_have_a_line():
-    (line,) = lines_on(val={CAM: measured(30, 30), CAM_CRF: measured(60, 40), MASKS: measured(40, 60)})
+    (line,) = worse({"val": {CAM: found(30, 30), CAM_CRF: found(60, 40), MASKS: found(40, 60)}})
     assert line.startswith(
-        "rust: its masks on val (IoU 40%) are worse than CAM + CRF (60%), though the masks as a whole are not"
+        "val: masks that are worse than a step before them, though not on the whole: rust (IoU 40%, CAM + CRF 60%); "
     )
-    (line,) = lines_on(val={CAM: measured(70, 70), WALK: measured(60, 60), MASKS: measured(20, 75)})
-    assert line.startswith("val: the masks (mIoU 62%) are worse than CAM (78%)")
-    assert "`--masks.source cams --refine.masks false`" in line
+    (line,) = worse({"val": {CAM: found(70, 70), WALK: found(60, 60), MASKS: found(20, 75)}})
+    assert line.startswith("val: the masks (mIoU 62%) are worse than CAM (78%): ")
 
 
 def test_masks_that_are_about_as_good_or_compared_with_what_truth_chose_have_none():
-    steps = {CAM: measured(41, 30), BEST_CAM: measured(90, 90), MASKS: measured(40, 60), SEGMENTER: measured(90, 90)}
-    assert lines_on(val=steps) == []
-    assert lines_on(val={MASKS: measured(1, 1)}) == []
+    steps = {CAM: found(41, 30), BEST_CAM: found(90, 90), MASKS: found(40, 60), SEGMENTER: found(90, 90)}
+    assert worse({"val": steps}) == []
+    assert worse({"val": {MASKS: found(1, 1)}}) == []
 
 
-def test_a_class_that_does_not_occur_has_none():
-    empty = StepMetrics.of(np.diag([10, 10, 0]), ["rust", "miner"], images=1)
-    assert lines_on(val={CAM: empty, MASKS: empty}) == []
+def test_a_class_that_is_nowhere_before_the_masks_is_not_compared():
+    before, masks = np.diag([10, 5, 0]), np.diag([10, 10, 0])
+    before[1, 0], masks[0, 2] = 5, 1
+    steps = {CAM: StepMetrics.of(before, ["rust", "miner"], 1), MASKS: StepMetrics.of(masks, ["rust", "miner"], 1)}
+    assert steps[CAM].iou["miner"] != steps[CAM].iou["miner"]
+    assert worse({"val": steps}) == []
+
+
+def test_many_classes_share_a_line():
+    (line,) = worse({"val": {CAM: found(0, *[50] * (NAMED + 2)), MASKS: found(100, *[45] * (NAMED + 2))}})
+    assert line.count("IoU") == NAMED
+    assert "and 2 more classes" in line
+    assert "rust" not in line

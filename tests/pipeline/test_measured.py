@@ -16,7 +16,7 @@ def test_the_network_has_no_number_for_images_it_has_learnt_from(finished, work,
         "val": (True, True),
     }
     assert (
-        "segment: train is left out, since the network has learnt from its images" in (finished / "log.txt").read_text()
+        "segment: train left out, since the network has learnt from these images" in (finished / "log.txt").read_text()
     )
     assert main(["run", "--data", str(world), "--work", str(work), "--config", str(work / "config.yaml")]) == 0
     (row,) = [line for line in capsys.readouterr().out.splitlines() if SEGMENTER in line]

@@ -31,16 +31,20 @@ def quality_table(metrics: Metrics) -> Table:
     """
     table = Table(title="mIoU, %", title_justify="left")
     table.add_column("step")
-    for split, steps in metrics.items():
-        count = next(iter(steps.values())).images
+    counts = {split: next(iter(steps.values())).images for split, steps in metrics.items()}
+    for split, count in counts.items():
         table.add_column(f"{split} ({count} images)", justify="right")
     for step in steps_of(metrics):
-        table.add_row(step, *(_cell(steps[step]) if step in steps else "" for steps in metrics.values()))
+        table.add_row(step, *(_cell(steps.get(step), counts[split]) for split, steps in metrics.items()))
     return table
 
 
-def _cell(found: StepMetrics) -> str:
+def _cell(found: StepMetrics | None, images: int) -> str:
+    if found is None:
+        return ""
     text = _percent(found.miou) if found.tells else "-"
+    if found.images != images:
+        text = f"{text} ({found.images} images)"
     return text if found.threshold is None else f"{text} (at {found.threshold:.2f})"
 
 

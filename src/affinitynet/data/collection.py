@@ -98,7 +98,7 @@ class Collection:
     def unseen(self, split: str) -> tuple[TaggedImage, ...]:
         """Return the images of the evaluation splits, each once, but not those of the split that is learnt from.
 
-        Where that is the only evaluation split, return its images.
+        Where all of them are learnt from, return them all.
 
         Raises:
             InputError: as :meth:`split`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,7 +35,7 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=prediction.device)
     for predicted, true in _parts(prediction, target):
-        counts += _count(predicted, true, num_classes)
+        counts += _count(predicted, true, num_classes)[0]
     return counts
 
 
@@ -68,12 +67,12 @@ def confusion_at(
         raise ValueError(f"strength, labels and target differ in shape: {shapes}")
     numbers = torch.tensor(thresholds, dtype=strength.dtype, device=strength.device)
     levels = len(numbers) + 1
-    counts = torch.zeros(num_classes, levels, num_classes, dtype=torch.int64, device=strength.device)
+    counts = torch.zeros(levels, num_classes, num_classes, dtype=torch.int64, device=strength.device)
     for strong, label, true in _parts(strength, labels, target):
-        counts += _count(label, true, num_classes, torch.bucketize(strong, numbers), levels)
-    above = counts.flip(1).cumsum(1).flip(1)[:, 1:]  # of the pixels that exceed each threshold
-    above[..., BACKGROUND] += counts.sum((1, 2))[:, None] - above.sum(-1)
-    return above.transpose(0, 1)
+        counts += _count(label, true, num_classes, levels, torch.bucketize(strong, numbers))
+    above = counts.flip(0).cumsum(0).flip(0)[1:]  # of the pixels that exceed each threshold
+    above[..., BACKGROUND] += counts.sum((0, 2)) - above.sum(-1)
+    return above
 
 
 def _parts(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -81,10 +80,8 @@ def _parts(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(array.flatten().split(_PART) for array in arrays), strict=True)
 
 
-def _count(
-    prediction: Tensor, target: Tensor, num_classes: int, level: Tensor | None = None, levels: int = 1
-) -> Tensor:
-    """Count flat pixels by true label, level, if there are any, and predicted label."""
+def _count(prediction: Tensor, target: Tensor, num_classes: int, levels: int = 1, level: Tensor | int = 0) -> Tensor:
+    """Count flat pixels by level, true and predicted label: int64 [levels, C, C]."""
     counted = target != IGNORE
     predicted, true = prediction[counted].long(), target[counted].long()
     for name, labels in (("prediction", predicted), ("target", true)):
@@ -92,9 +89,9 @@ def _count(
             raise ValueError(
                 f"{name} holds label {int(labels.max())}, but there are {num_classes} classes with background"
             )
-    row = true if level is None else true * levels + level[counted]
-    shape = (num_classes, num_classes) if level is None else (num_classes, levels, num_classes)
-    return torch.bincount(row * num_classes + predicted, minlength=math.prod(shape)).reshape(shape)
+    above = level[counted] if isinstance(level, Tensor) else level
+    cells = (above * num_classes + true) * num_classes + predicted
+    return torch.bincount(cells, minlength=levels * num_classes**2).reshape(levels, num_classes, num_classes)
 
 
 def mean_iou(confusion: Tensor) -> tuple[float, Tensor]:

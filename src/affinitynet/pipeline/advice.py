@@ -8,7 +8,7 @@ from affinitynet.data.facts import CollectionFacts, read_facts
 from affinitynet.files import write_text
 from affinitynet.pipeline.context import Context
 from affinitynet.work.learnt import ENOUGH, LEARNT, PARTLY, Learnt, read_learnt
-from affinitynet.work.metrics import CAM, CAM_CRF, MASKS, WALK, Metrics
+from affinitynet.work.metrics import CAM, CAM_CRF, MASKS, WALK, WALK_CRF, Metrics
 
 USUAL_IMAGES = 100
 """Images of a class from which more of them helped little on the collections that this was measured on."""
@@ -28,13 +28,14 @@ MANY_ADDED = 0.1
 WORSE = 0.02
 """IoU that masks may lose against a step before them without a line."""
 
-SOURCES = {CAM: "cams", CAM_CRF: "crf", WALK: "walk"}
-"""Step -> ``masks.source`` that takes its masks."""
+BEFORE = (CAM, CAM_CRF, WALK, WALK_CRF)
+"""The steps before the masks that are decided without ground truth."""
 
 LINES = 8
+NAMED = 5
 
 
-def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int, metrics: Metrics) -> list[str]:
+def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> list[str]:
     """Return what would help most, a line each, the most pressing first.
 
     Args:
@@ -42,18 +43,16 @@ def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int, metr
         learnt: what the classifier knows of each class.
         added: times a tagged class had no pixel in the mask.
         tagged: images with a tag.
-        metrics: how good each step is, as far as there is ground truth.
 
     Example:
         >>> from affinitynet.data.facts import ClassFacts
         >>> from affinitynet.work.learnt import ClassLearnt
         >>> facts = CollectionFacts(training_images=60, classes=(ClassFacts("rust", 40),))
         >>> learnt = Learnt((ClassLearnt("rust", 34, 6, 0.5, 0.4, share=0.01, size=90.0),), "local")
-        >>> advice(facts, learnt, 0, 40, {})
+        >>> advice(facts, learnt, 0, 40)
         ['rust: not learnt from 40 images; tag about 60 more, and look for wrong tags with `affinitynet audit-tags`']
     """
     lines = [
-        *_worse(metrics),
         *_unlearnt(facts, learnt),
         *_pairs(facts),
         *_negatives(facts),
@@ -67,41 +66,66 @@ def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int, metr
     return lines[:LINES]
 
 
+def worse(metrics: Metrics) -> list[str]:
+    """Return a line for each split with masks that are worse than a step before them, on the whole or in a class.
+
+    Example:
+        >>> import numpy as np
+        >>> from affinitynet.work.metrics import StepMetrics
+        >>> good, poor = (StepMetrics.of(np.array([[9, 0], [n, 9 - n]]), ["rust"], images=1) for n in (1, 5))
+        >>> worse({"val": {"CAM": good, "masks": poor}})
+        ['val: the masks (mIoU 54%) are worse than CAM (89%): compare both with `affinitynet report`']
+    """
+    lines = []
+    for split, steps in metrics.items():
+        masks, before = steps.get(MASKS), {step: steps[step] for step in BEFORE if step in steps}
+        if masks is None or not before or not masks.tells:
+            continue
+        best = max(before, key=lambda step: before[step].miou)
+        if before[best].miou > masks.miou + WORSE:
+            lines.append(
+                f"{split}: the masks (mIoU {masks.miou:.0%}) are worse than {best} ({before[best].miou:.0%}): compare "
+                "both with `affinitynet report`"
+            )
+            continue
+        classes = list(masks.iou)[1:]
+        top = {name: max(before, key=lambda step: before[step].iou[name]) for name in classes}
+        lost = [name for name in classes if before[top[name]].iou[name] > masks.iou[name] + WORSE]
+        if lost:
+            each = [
+                f"{name} (IoU {masks.iou[name]:.0%}, {top[name]} {before[top[name]].iou[name]:.0%})"
+                for name in lost[:NAMED]
+            ]
+            more = f" and {len(lost) - NAMED} more classes" if len(lost) > NAMED else ""
+            lines.append(
+                f"{split}: masks that are worse than a step before them, though not on the whole: {', '.join(each)}"
+                f"{more}; correct some training images with `affinitynet review`, then `affinitynet run --force`"
+            )
+    return lines
+
+
 def say_advice(context: Context, metrics: Metrics) -> None:
-    """Say what limits the collection, and keep it in ``advice.txt``; nothing where nothing stands out."""
-    seen = {split: steps for split, steps in metrics.items() if split != context.split} or metrics
+    """Say what limits the collection, and keep it in ``advice.txt``; nothing where nothing stands out.
+
+    Args:
+        metrics: how good each step is, as far as there is ground truth.
+    """
+    unseen = {record.name for record in context.unseen_images}
+    lines = worse(
+        {
+            split: steps
+            for split, steps in metrics.items()
+            if any(record.name in unseen for record in context.collection.split(split))
+        }
+    )
     facts, learnt = read_facts(context.work.collection_file), read_learnt(context.work.classifier_file)
-    if facts is None or learnt is None:
-        return
-    tagged = sum(bool(record.tags) for record in context.target_images)
-    lines = advice(facts, learnt, context.work.added(), tagged, seen)
+    if facts is not None and learnt is not None:
+        tagged = sum(bool(record.tags) for record in context.target_images)
+        lines += advice(facts, learnt, context.work.added(), tagged)
     if lines:
         write_text(context.work.advice_file, "".join(f"{line}\n" for line in lines))
     for line in lines:
         context.runtime.progress.say(f"advice: {line}")
-
-
-def _worse(metrics: Metrics) -> Iterator[str]:
-    """Say on what splits a step before the masks is better than they are, on the whole or in a class."""
-    for split, steps in metrics.items():
-        masks, before = steps.get(MASKS), {step: found for step, found in steps.items() if step in SOURCES}
-        if masks is None or not before or not masks.tells:
-            continue
-        best = max(before, key=lambda step: before[step].miou)
-        whole = before[best].miou > masks.miou + WORSE
-        if whole:
-            yield (
-                f"{split}: the masks (mIoU {masks.miou:.0%}) are worse than {best} ({before[best].miou:.0%}); "
-                f"`--masks.source {SOURCES[best]} --refine.masks false` takes those instead"
-            )
-        for name in () if whole else list(masks.iou)[1:]:
-            step = max(before, key=lambda step: before[step].iou[name])
-            if before[step].iou[name] > masks.iou[name] + WORSE:
-                yield (
-                    f"{name}: its masks on {split} (IoU {masks.iou[name]:.0%}) are worse than {step} "
-                    f"({before[step].iou[name]:.0%}), though the masks as a whole are not; correct some with "
-                    "`affinitynet review`: the next run learns from them"
-                )
 
 
 def _unlearnt(facts: CollectionFacts, learnt: Learnt) -> Iterator[str]:

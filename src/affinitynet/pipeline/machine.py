@@ -62,7 +62,7 @@ def _faster(
     because = f"{what} takes {1000 * plain:.3g} ms in float32 and {1000 * half:.3g} ms in bfloat16 here"
     if all(one > WORTH * other for one, other in turns):
         return "bfloat16", because
-    return "float32", f"{because}, but not each time" if plain > WORTH * half else because
+    return "float32", f"{because}, but bfloat16 was not faster each time" if plain > WORTH * half else because
 
 
 def _by_turns(time_of: Callable[[str], float]) -> list[tuple[float, float]]:

@@ -18,7 +18,7 @@ import yaml
 
 from affinitynet.config.config_file import stored_plan, stored_versions, to_dict
 from affinitynet.config.settings import CamConfig, PipelineConfig
-from affinitynet.config.trainings import TrainConfig
+from affinitynet.config.trainings import ClassifierConfig, TrainConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.corrections import corrected
 from affinitynet.data.drawn_masks import teaching
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
 
 LEAST_SHARE = 4
-"""Images of a batch for each process from which BatchNorm can estimate statistics."""
+"""Images of a batch for each process: of fewer, BatchNorm hardly estimates statistics."""
 
 NOTED_VERSIONS = ("affinitynet", "torch", "timm")
 STYLES = {"title": "bold", "fact": "", "warning": "yellow", "serious": "bold red"}
@@ -99,12 +99,14 @@ def run_stages(
     if any(stage.name == "train-segmenter" for stage in chosen):
         _check_segmenter(context)
     contents = Contents(folder.contents_file)
-    check_batches(context.config, chosen, runtime)
     if chosen[0].name != "check-data":
         check_maps(context, chosen)
     facts, plan = _plan(context, contents, chosen, force)
+    remarks = check_batches(context, chosen, plan)
     with folder.locked(runtime.progress.say) if runtime.processes.first else nullcontext():
         _begin(context, sources, contents, plan)
+        for remark in remarks if runtime.processes.first else ():
+            runtime.progress.say(remark)
         for stage in chosen:
             ran = _run_stage(context, stage, plan, facts[stage.name], by_name=not _all(stages))
             if stage.name == "check-data":
@@ -178,29 +180,45 @@ def _check_segmenter(context: Context) -> None:
     check_segmenter(context.config, context.collection.classes)
 
 
-def check_batches(config: PipelineConfig, chosen: Sequence[Stage], runtime: Runtime) -> None:
-    """See whether there are images in each batch for all processes, before hours are spent on what comes first.
+def check_batches(context: Context, chosen: Sequence[Stage], plan: Plan) -> list[str]:
+    """See whether the batches are large enough for all processes, before hours are spent on what comes first.
+
+    Returns:
+        What is to be said of those that could be larger.
 
     Raises:
-        InputError: there are fewer.
+        InputError: a network is to be trained with fewer images in a batch than there are processes.
     """
-    count = runtime.processes.count
-    for stage in chosen if count > 1 else ():
+    count, config = context.runtime.processes.count, context.adapted.config
+    if count == 1:
+        return []
+    remarks = []
+    for stage in chosen:
+        if plan.actions[stage.name] == "skip" or why_left_out(stage.name, config):
+            continue
         group = stage.name.removeprefix("train-")
         training = getattr(config, group, None)
-        if not isinstance(training, TrainConfig) or getattr(training, "maps", "cam") == "local":
-            continue  # the local classifier is trained by one process, and has no batches
-        flag = f"--{group}.batch-size"
-        if training.batch_size < count:
+        if not isinstance(training, TrainConfig) or not _in_batches(training):
+            continue
+        flag, size = f"--{group}.batch-size", training.batch_size
+        if size < count:
             raise InputError(
-                f"{flag} {training.batch_size}: fewer images than the {count} processes that share them; start fewer, "
-                f"or give {flag} {LEAST_SHARE * count}"
+                f"{flag} {size}: fewer images than the {count} processes that share them; start fewer, or give "
+                f"{flag} {LEAST_SHARE * count}"
             )
-        if group == "segmenter" and training.batch_size < LEAST_SHARE * count:
-            runtime.progress.note(
-                f"{stage.name}: {training.batch_size} images for {count} processes are too few for BatchNorm to learn "
-                f"from; {flag} {LEAST_SHARE * count} gives each {LEAST_SHARE}"
+        if group == "segmenter" and size < LEAST_SHARE * count:
+            remarks.append(
+                f"{stage.name}: {count} processes share the {size} images of a step, which makes the network worse; "
+                f"{flag} {LEAST_SHARE * count} gives {LEAST_SHARE} to each"
             )
+    return remarks
+
+
+def _in_batches(training: TrainConfig) -> bool:
+    """Return whether there is a training, and one in batches: the local classifier is trained by one process."""
+    if isinstance(training, ClassifierConfig) and training.maps == "local":
+        return False
+    return getattr(training, "trained", None) is None
 
 
 def check_maps(context: Context, chosen: Sequence[Stage]) -> None:

@@ -172,7 +172,7 @@ STAGES = (
     ),
     Stage(
         name="segment",
-        help="label the measured images, but not those learnt from, with the segmentation network, not told their tags",
+        help="label images that the segmentation network has not learnt from, without their tags, to measure it",
         needs=("train-segmenter",),
         settings=("predict",),
         images="target",

@@ -19,7 +19,7 @@ from affinitynet.pipeline.advice import say_advice
 from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.history import note_history
 from affinitynet.pipeline.measured_objects import measure_objects
-from affinitynet.records import BACKGROUND, TaggedImage
+from affinitynet.records import BACKGROUND, ScoreMaps, TaggedImage
 from affinitynet.work.metrics import (
     BEST_CAM,
     CAM,
@@ -63,12 +63,16 @@ def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
     matrices: dict[str | float, np.ndarray] = {}
     images: Counter[str | float] = Counter()
     labels, lock = len(context.collection.classes) + 1, Lock()
+    unseen = {record.name for record in context.unseen_images}
 
     def add(record: TaggedImage) -> None:
-        truth = context.collection.mask(record)
+        truth, cams = context.collection.mask(record), context.work.cams.load(record.name)
+        found = dict(_predictions(context, record, cams))
+        if record.name in unseen and record.name in context.work.segmented:
+            found[SEGMENTER] = context.work.segmented.load(record.name)
         counted: dict[str | float, np.ndarray] = {
-            step: confusion(enlarge(mask, truth.shape), truth, labels) for step, mask in _predictions(context, record)
-        } | _at_thresholds(context, record, truth)
+            step: confusion(enlarge(mask, truth.shape), truth, labels) for step, mask in found.items()
+        } | _at_thresholds(cams, truth, labels)
         with lock:
             for step, matrix in counted.items():
                 matrices[step] = matrices.get(step, 0) + matrix
@@ -85,24 +89,21 @@ def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
     }
 
 
-def _at_thresholds(context: Context, record: TaggedImage, truth: np.ndarray) -> dict[float, np.ndarray]:
+def _at_thresholds(cams: ScoreMaps, truth: np.ndarray, num_labels: int) -> dict[float, np.ndarray]:
     """Return the confusion matrix of the activation maps at each of the thresholds."""
-    cams = context.work.cams.load(record.name)
     strength, labels = foreground(cams.scores, cams.classes)
-    strong, found = (torch.from_numpy(enlarge(array, truth.shape)) for array in (strength.float().numpy(), labels))
-    matrices = confusion_at(THRESHOLDS, strong, found, torch.from_numpy(truth), len(context.collection.classes) + 1)
+    strong, found = (torch.from_numpy(enlarge(array, truth.shape)) for array in (strength.numpy(), labels))
+    matrices = confusion_at(THRESHOLDS, strong, found, torch.from_numpy(truth), num_labels)
     return dict(zip(THRESHOLDS, matrices.numpy(), strict=True))
 
 
-def _predictions(context: Context, record: TaggedImage) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (step, mask uint8) for every step, at the size it was made at."""
+def _predictions(context: Context, record: TaggedImage, cams: ScoreMaps) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (step, mask uint8) for every step with the tags, at the size it was made at."""
     work, config = context.work, context.config
-    cams, seeds = work.cams.load(record.name), work.seeds.load(record.name)
+    seeds = work.seeds.load(record.name)
     strength, labels = foreground(cams.scores, cams.classes)
     yield CAM, np.where(strength > given(config.evaluate.cam_threshold), labels, BACKGROUND)
     yield CAM_CRF, decide(seeds.low, seeds.classes)
-    if record.name in work.segmented:
-        yield SEGMENTER, work.segmented.load(record.name)
     mask = work.masks.load(record.name)
     yield MASKS, mask
     if record.name not in work.walks:

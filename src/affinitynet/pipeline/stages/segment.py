@@ -9,7 +9,7 @@ from affinitynet.pipeline.context import Context
 
 
 def segment(context: Context) -> None:
-    """Write ``segmented/NAME.png`` of the images that are measured; their tags are not looked at.
+    """Write ``segmented/NAME.png`` of images of the evaluation splits; their tags are not looked at.
 
     Of those that the network learnt from only if there are no others: what it says of them is not what it will say of
     new ones, and they have masks made with the tags.
@@ -25,9 +25,23 @@ def segment(context: Context) -> None:
         missing,
         total=len(own),
     )
-    if context.runtime.processes.first and context.split in context.collection.evaluation_splits:
+    if context.runtime.processes.first and not context.config.segmenter.trained:
+        _say_what_is_left_out(context)
+
+
+def _say_what_is_left_out(context: Context) -> None:
+    learnt = {record.name for record in context.training_images}
+    if any(record.name in learnt for record in context.unseen_images):
         context.runtime.progress.say(
-            f"segment: {context.split} is left out, since the network has learnt from its images"
-            if len(context.collection.evaluation_splits) > 1
-            else "segment: the network has learnt from all images with ground truth, and may be worse on new ones"
+            "segment: the network has learnt from all images with ground truth, and may be worse on new ones"
+        )
+        return
+    known = [
+        split
+        for split in context.collection.evaluation_splits
+        if all(record.name in learnt for record in context.collection.split(split))
+    ]
+    if known:
+        context.runtime.progress.say(
+            f"segment: {' and '.join(known)} left out, since the network has learnt from these images"
         )
