@@ -26,13 +26,16 @@ MANY_ADDED = 0.1
 """Share of the tagged images whose masks lacked a class, from which it is worth a line."""
 
 WORSE = 0.02
-"""IoU that masks may lose against a step before them without a line."""
+"""IoU that masks may lose against a step before them without a line; ours, not measured."""
 
 BEFORE = (CAM, CAM_CRF, WALK, WALK_CRF)
 """The steps before the masks that are decided without ground truth."""
 
 LINES = 8
+"""Most lines about the collection, so that they fit a screen."""
+
 NAMED = 5
+"""Classes that a line names."""
 
 
 def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> list[str]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from affinitynet.pipeline.context import Context
 
 LEAST_SHARE = 4
-"""Images of a batch for each process: of fewer, BatchNorm hardly estimates statistics."""
+"""Images of a batch for each process: the fewest that a network with BatchNorm was measured with."""
 
 NOTED_VERSIONS = ("affinitynet", "torch", "timm")
 STYLES = {"title": "bold", "fact": "", "warning": "yellow", "serious": "bold red"}
