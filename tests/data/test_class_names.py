@@ -37,6 +37,13 @@ def test_a_rare_slip_of_a_frequent_name(slip):
     assert list(look_alikes({"person": 90, slip: 80})) == []
 
 
+@pytest.mark.parametrize("slip", ["catt", "caat", "ccat", "CATT"])
+def test_a_letter_struck_twice_in_a_short_name(slip):
+    assert list(look_alikes({"cat": 90, slip: 2})) == [("cat", slip)]
+    assert list(look_alikes({"cat": 90, slip: 80})) == []
+    assert list(look_alikes({slip: 90, "cat": 2})) == []  # "be" is no slip of "bee"
+
+
 @pytest.mark.parametrize("names", [_COCO_CATEGORIES, _VOC_CATEGORIES])
 @pytest.mark.parametrize("rare", [100, 3])
 def test_classes_of_well_known_collections_are_different_classes(names, rare):

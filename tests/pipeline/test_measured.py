@@ -1,11 +1,15 @@
 """Which images each step is measured on, and that every table shows it."""
 
 import json
+from dataclasses import replace
+
+import numpy as np
 
 from affinitynet.cli import main
+from affinitynet.files import read_label_image, save_mask
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.report.report import write_report
-from affinitynet.work.metrics import MASKS, SEGMENTER
+from affinitynet.work.metrics import MASKS, SEGMENTER, WALK_CRF
 from tests.support.worlds import QUICK, tiny_world
 
 
@@ -35,3 +39,22 @@ def test_where_all_that_is_measured_was_learnt_from_the_network_is_measured_ther
         "segment: the network has learnt from all images with ground truth, and may be worse on new ones"
         in (work / "log.txt").read_text()
     )
+
+
+def test_the_walk_with_its_crf_is_measured_before_the_network_makes_its_masks_anew(tmp_path):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    config = replace(QUICK, masks=replace(QUICK.masks, crf=True))
+    run_pipeline(data, work, config, workers=1)
+    for path in (work / "masks").glob("val*.png"):  # as a network does that has learnt more than this one
+        save_mask(path, np.ones_like(read_label_image(path)))
+    (work / "metrics.json").unlink()
+    steps = run_pipeline(data, work, config, workers=1, stages=["evaluate"])["val"]
+    for step, folder in ((WALK_CRF, "first_masks"), (MASKS, "masks")):
+        pairs = [
+            (read_label_image(work / folder / path.name), read_label_image(path))
+            for path in (data / "masks").glob("val*.png")
+        ]
+        right = sum(np.count_nonzero((mask == truth) & (truth != 255)) for mask, truth in pairs)
+        known = sum(np.count_nonzero(truth != 255) for _, truth in pairs)
+        assert abs(steps[step]["pixel_accuracy"] - right / known) < 1e-6
+    assert steps[WALK_CRF]["pixel_accuracy"] != steps[MASKS]["pixel_accuracy"]

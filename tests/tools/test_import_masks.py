@@ -94,6 +94,42 @@ def test_the_command_says_what_to_do_next(work, tmp_path, capsys):
     assert "--force" in said
 
 
+def test_masks_that_cannot_be_taken_are_left_out_and_the_rest_is_done(work, tmp_path, capsys):
+    paths = sorted((work / "masks").glob("*.png"))
+    other = copied(work, tmp_path / "other")
+    for path in paths[:3]:
+        save_mask(other / "masks" / path.name, np.ones_like(read_label_image(path)))
+    export_masks(other, tmp_path / "out", "voc")
+    large, broken, good = (tmp_path / "out" / "SegmentationClass" / path.name for path in paths[:3])
+    picture = next((tmp_path / "out" / "JPEGImages").glob(f"{large.stem}.*"))
+    for path in (large, picture):  # the other tool has enlarged the image, too
+        Image.open(path).resize((200, 160), Image.Resampling.NEAREST).save(path)
+    broken.write_bytes(broken.read_bytes()[:60])
+    assert main(["import-masks", str(tmp_path / "out"), "--work", str(work)]) == 3
+    told = capsys.readouterr()
+    assert f"1 corrected masks, {len(paths) - 3} as they were" in told.out
+    assert large.stem in told.err
+    assert "export the image with it again" in told.err
+    corrections = Corrections(work / "corrections")
+    assert list(corrections.names()) == [good.stem]
+    table = corrections.root / "left_out.csv"
+    assert {large.stem, broken.stem} == {line.split(",")[0] for line in table.read_text().splitlines()[1:]}
+
+    for path in (large, broken):
+        path.unlink()
+    assert main(["import-masks", str(tmp_path / "out"), "--work", str(work)]) == 0
+    assert not table.exists()
+
+
+def test_none_of_the_masks_can_be_taken(work, tmp_path):
+    export_masks(work, tmp_path / "out", "voc")
+    for path in (tmp_path / "out" / "SegmentationClass").glob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match="none of its 6 masks can be taken"):
+        import_masks(tmp_path / "out", work)
+    assert not (work / "corrections").exists()
+
+
 def test_what_cannot_be_meant_is_a_line(work, tmp_path):
     strange = tmp_path / "strange"
     for part in ("JPEGImages", "SegmentationClass"):

@@ -194,21 +194,22 @@ def _show_export(exported: Any, values: Namespace) -> int:
 
 def _show_reviewed(reviewed: int, values: Namespace) -> int:
     print(f"{reviewed} images reviewed: {values.work / 'corrections'}")
-    return _say_how_to_learn(reviewed, values.work)
+    _say_how_to_learn(reviewed, values.work)
+    return 0
 
 
 def _show_imported(imported: Any, values: Namespace) -> int:
     for remark in imported.remarks:
         print(remark.text)
     print(f"{imported.corrected} corrected masks, {imported.same} as they were: {values.work / 'corrections'}")
-    return _say_how_to_learn(imported.corrected, values.work)
+    _say_how_to_learn(imported.corrected, values.work)
+    return show_left_out(imported.left_out, imported.table)
 
 
-def _say_how_to_learn(corrections: int, work: Path) -> int:
+def _say_how_to_learn(corrections: int, work: Path) -> None:
     """Say what makes use of corrections, if there are any."""
     if corrections:
         print(f"to learn from them: affinitynet run --work {work} --force")
-    return 0
 
 
 def _show_model(exported: Any, values: Namespace) -> int:

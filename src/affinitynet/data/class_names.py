@@ -68,7 +68,12 @@ def _is_plural(many: str, one: str) -> bool:
 
 
 def _misspelt(one: str, other: str) -> bool:
-    """Tell whether two names differ by a slip: a letter too many, too few, another one or two swapped."""
+    """Tell whether two names differ by a slip: a letter too many, too few, another one or two swapped.
+
+    Short names only where a letter was struck twice: any other slip makes another word of them.
+    """
+    if len(other) == len(one) + 1 and any(one[:i] + one[i - 1 :] == other for i in range(1, len(one) + 1)):
+        return True
     if len(one) < SHORTEST or abs(len(one) - len(other)) > 1 or one[0] != other[0]:
         return False
     start = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(other))

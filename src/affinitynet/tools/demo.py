@@ -14,7 +14,7 @@ from affinitynet.runtime.runtime import Runtime
 def run_demo(work: Path = Path("demo"), *, force: bool = False, runtime: Runtime | None = None) -> dict[str, Any]:
     """Draw a small tagged world, run the whole method on it and compare with the known masks.
 
-    It takes about 3 minutes on 2 cores.
+    It takes four to seven minutes on two cores.
 
     Args:
         work: Folder for the drawn images and the results.

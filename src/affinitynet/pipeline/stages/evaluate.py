@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from affinitynet.config.adaptation import given
 from affinitynet.inference.refine import mask_scores
@@ -67,12 +68,13 @@ def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
 
     def add(record: TaggedImage) -> None:
         truth, cams = context.collection.mask(record), context.work.cams.load(record.name)
-        found = dict(_predictions(context, record, cams))
+        seen = foreground(cams.scores, cams.classes)
+        found = dict(_predictions(context, record, cams, seen))
         if record.name in unseen and record.name in context.work.segmented:
             found[SEGMENTER] = context.work.segmented.load(record.name)
         counted: dict[str | float, np.ndarray] = {
             step: confusion(enlarge(mask, truth.shape), truth, labels) for step, mask in found.items()
-        } | _at_thresholds(cams, truth, labels)
+        } | _at_thresholds(seen, truth, labels)
         with lock:
             for step, matrix in counted.items():
                 matrices[step] = matrices.get(step, 0) + matrix
@@ -89,19 +91,25 @@ def _evaluate_split(context: Context, split: str) -> dict[str, StepMetrics]:
     }
 
 
-def _at_thresholds(cams: ScoreMaps, truth: np.ndarray, num_labels: int) -> dict[float, np.ndarray]:
-    """Return the confusion matrix of the activation maps at each of the thresholds."""
-    strength, labels = foreground(cams.scores, cams.classes)
+def _at_thresholds(seen: tuple[Tensor, np.ndarray], truth: np.ndarray, num_labels: int) -> dict[float, np.ndarray]:
+    """Return the confusion matrix of the activation maps, as strength and labels, at each of the thresholds."""
+    strength, labels = seen
     strong, found = (torch.from_numpy(enlarge(array, truth.shape)) for array in (strength.numpy(), labels))
     matrices = confusion_at(THRESHOLDS, strong, found, torch.from_numpy(truth), num_labels)
     return dict(zip(THRESHOLDS, matrices.numpy(), strict=True))
 
 
-def _predictions(context: Context, record: TaggedImage, cams: ScoreMaps) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (step, mask uint8) for every step with the tags, at the size it was made at."""
+def _predictions(
+    context: Context, record: TaggedImage, cams: ScoreMaps, seen: tuple[Tensor, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (step, mask uint8) for every step with the tags, at the size it was made at.
+
+    Args:
+        seen: the strength of the activation maps and their labels.
+    """
     work, config = context.work, context.config
     seeds = work.seeds.load(record.name)
-    strength, labels = foreground(cams.scores, cams.classes)
+    strength, labels = seen
     yield CAM, np.where(strength > given(config.evaluate.cam_threshold), labels, BACKGROUND)
     yield CAM_CRF, decide(seeds.low, seeds.classes)
     mask = work.masks.load(record.name)
@@ -112,4 +120,4 @@ def _predictions(context: Context, record: TaggedImage, cams: ScoreMaps) -> Iter
     scores = mask_scores(walk, cams.scores.shape[1:], plain, config.crf, lambda: context.image(record))
     yield WALK, decide(scores, walk.classes, mask.shape)
     if config.masks.crf and config.masks.source == "walk":
-        yield WALK_CRF, mask
+        yield WALK_CRF, work.first_masks.load(record.name)  # the network may have made the final mask anew
