@@ -201,3 +201,5 @@ def test_a_network_is_measured_on_what_it_has_not_learnt_from(tmp_path):
     (tmp_path / "splits" / "all.txt").unlink()
     (tmp_path / "splits" / "val.txt").unlink()
     assert names("train") == ["train_000", "train_001", "train_002"]
+    (tmp_path / "masks" / "train_001.png").unlink()
+    assert names("train") == ["train_000", "train_002"]

@@ -58,3 +58,15 @@ def test_the_walk_with_its_crf_is_measured_before_the_network_makes_its_masks_an
         known = sum(np.count_nonzero(truth != 255) for _, truth in pairs)
         assert abs(steps[step]["pixel_accuracy"] - right / known) < 1e-6
     assert steps[WALK_CRF]["pixel_accuracy"] != steps[MASKS]["pixel_accuracy"]
+
+
+def test_a_mask_that_is_added_later_is_measured_by_the_network_too(tmp_path):
+    data, work = tiny_world(tmp_path / "data"), tmp_path / "work"
+    for mask in (data / "masks").glob("train*.png"):
+        mask.unlink()
+    added = data / "masks" / "val_001.png"
+    added.rename(tmp_path / "val_001.png")
+    assert run_pipeline(data, work, QUICK, workers=1)["val"][SEGMENTER]["images"] == 1
+    assert [path.stem for path in (work / "segmented").glob("*.png")] == ["val_000"]
+    (tmp_path / "val_001.png").rename(added)
+    assert run_pipeline(data, work, QUICK, workers=1)["val"][SEGMENTER]["images"] == 2

@@ -96,7 +96,7 @@ class Collection:
         return tuple({record.name: record for name in splits for record in self.split(name)}.values())
 
     def unseen(self, split: str) -> tuple[TaggedImage, ...]:
-        """Return the images of the evaluation splits, each once, but not those of the split that is learnt from.
+        """Return the images with ground truth, each once, that are not of the split that is learnt from.
 
         Where all of them are learnt from, return them all.
 
@@ -104,7 +104,7 @@ class Collection:
             InputError: as :meth:`split`.
         """
         learnt = {record.name for record in self.split(split)}
-        measured = {record.name: record for name in self.evaluation_splits for record in self.split(name)}
+        measured = {record.name: record for name in self.evaluation_splits for record in self.masked(name)}
         unseen = tuple(record for name, record in measured.items() if name not in learnt)
         return unseen or tuple(measured.values())
 

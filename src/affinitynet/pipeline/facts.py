@@ -26,6 +26,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
         "training": context.training_images,
         "target": context.target_images,
         "checked": context.unchecked.targets(context.split),
+        "unseen": context.unseen_images,
     }
     collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in stages}
     truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in stages}

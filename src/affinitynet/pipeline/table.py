@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from affinitynet.config.settings import PipelineConfig
     from affinitynet.pipeline.context import Context
 
-Images = Literal["training", "target", "checked"]
-"""Which images decide a stage: those trained on, those to be given masks, or those and what cannot be used of them."""
+Images = Literal["training", "target", "checked", "unseen"]
+"""Which images decide a stage: those trained on, those to be given masks, those and what cannot be used of them, or
+those that the segmentation network is measured on."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +173,10 @@ STAGES = (
     ),
     Stage(
         name="segment",
-        help="label images that the segmentation network has not learnt from, without their tags, to measure it",
+        help="label measured images that the segmentation network has not learnt from, without their tags",
         needs=("train-segmenter",),
         settings=("predict",),
-        images="target",
+        images="unseen",
         outputs=("segmented",),
         commands=("train-segmenter",),
         cheap=True,

@@ -9,7 +9,7 @@ from affinitynet.pipeline.context import Context
 
 
 def segment(context: Context) -> None:
-    """Write ``segmented/NAME.png`` of images of the evaluation splits; their tags are not looked at.
+    """Write ``segmented/NAME.png`` of images with ground truth; their tags are not looked at.
 
     Of those that the network learnt from only if there are no others: what it says of them is not what it will say of
     new ones, and they have masks made with the tags.
