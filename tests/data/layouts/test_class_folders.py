@@ -1,6 +1,8 @@
 """A sub-folder per class."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from affinitynet.data.collection import open_collection
 from affinitynet.errors import InputError
@@ -110,3 +112,52 @@ def test_only_negatives_is_an_error(tmp_path):
     pictures(tmp_path, "none/a.jpg", "background/b.jpg")
     with pytest.raises(InputError, match="named like images without any class"):
         open_collection(tmp_path)
+
+
+def masked_pictures(root, folder):
+    pictures(root, "cat/1.jpg", "cat/2.jpg", "dog/1.jpg")
+    for name, value in (("cat/1", 1), ("dog/1", 2)):
+        (root / folder / name).parent.mkdir(parents=True)
+        with Image.open(root / f"{name}.jpg") as image:
+            Image.new("L", image.size, value).save(root / folder / f"{name}.png")
+    return root
+
+
+def test_masks_beside_the_classes_are_their_ground_truth(tmp_path):
+    collection = open_collection(masked_pictures(tmp_path, "masks"))
+    assert collection.classes == ("cat", "dog")
+    assert collection.evaluation_splits == ("all",)
+    found = {record.name: np.unique(collection.mask(record)).tolist() for record in collection.masked("all")}
+    assert found == {"cat/1": [1], "dog/1": [2]}
+    assert len(collection.split("all")) == 3
+
+
+def test_drawn_masks_beside_the_classes_teach(tmp_path):
+    collection = open_collection(masked_pictures(tmp_path, "drawn"))
+    assert collection.classes == ("cat", "dog")
+    assert not collection.evaluation_splits
+    records = [record for record in collection.split("all") if record.drawn]
+    assert {record.name: np.unique(collection.drawn(record)).tolist() for record in records} == {
+        "cat/1": [1],
+        "dog/1": [2],
+    }
+
+
+def test_masks_beside_splits(tmp_path):
+    pictures(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg", "val/dog/4.jpg")
+    for name in ("val/cat/3", "val/dog/4"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True)
+        with Image.open(tmp_path / f"{name}.jpg") as image:
+            Image.new("L", image.size, 1).save(tmp_path / "masks" / f"{name}.png")
+    collection = open_collection(tmp_path)
+    assert (collection.classes, collection.evaluation_splits) == (("cat", "dog"), ("val",))
+
+
+@pytest.mark.parametrize("folder", ["masks", "drawn"])
+def test_a_folder_of_photographs_called_like_masks_is_no_folder_of_masks(tmp_path, folder):
+    pictures(tmp_path, f"{folder}/1.jpg", "no_mask/2.jpg", "other/3.jpg")  # what people wear
+    if folder == "drawn":
+        assert "drawn" in open_collection(tmp_path).classes
+    else:
+        with pytest.raises(InputError, match="nothing that says what is in them"):
+            open_collection(tmp_path)

@@ -1,14 +1,15 @@
-"""A sub-folder per class, as torchvision's ImageFolder, Keras and Kaggle have it; no table."""
+"""A sub-folder per class, as torchvision's ImageFolder, Keras and Kaggle have it; no table, optional masks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from affinitynet.data.image_files import find_image_files
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.found_images import SPLIT_FOLDERS, FoundImages, by_split, default_split, with_untagged
+from affinitynet.data.layouts.mask_files import MaskFiles, drawn_folder, looks_like_masks, mask_folder
 from affinitynet.errors import InputError, Problems
 from affinitynet.records import MAX_CLASSES, TaggedImage
 
@@ -31,16 +32,19 @@ _NOT_CLASSES = frozenset(
 def recognise(folder: Path) -> Path | None:
     """Return the folder that has at least two sub-folders with images, and no image beside them.
 
-    That is the folder itself, or the only sub-folder of one that contains nothing else.
+    That is the folder itself, or the only sub-folder of one that contains nothing else. Folders of masks at the top are
+    no classes.
     """
-    root, folders = folder, {path.relative_to(folder).parent.parts for path in find_image_files(folder).images}
+    keys = [path.relative_to(folder).as_posix() for path in find_image_files(folder).images]
+    masks = {name for name in _mask_folders(keys, folder) if name}
+    root, folders = folder, {PurePosixPath(key).parent.parts for key in keys if _top(key) not in masks}
     while folders and () not in folders:
         heads = {parts[0] for parts in folders}
         splits = {head for head in heads if head.lower() in SPLIT_FOLDERS}
         classes = {parts[1] for parts in folders if len(parts) > 1} if splits else heads
         if len(classes) > 1:
             return None if {name.lower() for name in classes} & _NOT_CLASSES or splits not in (set(), heads) else root
-        if splits or len(heads) > 1:
+        if splits or len(heads) > 1 or masks:
             return None
         root, folders = root / next(iter(heads)), {parts[1:] for parts in folders}
     return None
@@ -49,6 +53,8 @@ def recognise(folder: Path) -> Path | None:
 def read(root: Path, problems: Problems) -> Layout:
     """Read the name of an image's folder below the root, or below train, val or test, as its tag.
 
+    ``masks`` and ``drawn`` have the paths of the images, and ``.png``, as beside a table of tags.
+
     Folders below that of a class belong to it. Images in folders named like :data:`NEGATIVES`, or ``no_...``, are
     negatives. Images of a split that are in no class folder are in the split ``untagged``.
 
@@ -56,7 +62,12 @@ def read(root: Path, problems: Problems) -> Layout:
         InputError: there is no class, or there are too many.
     """
     found = find_image_files(root)
-    images = FoundImages(root, found.images)
+    keys = [path.relative_to(root).as_posix() for path in found.images]
+    truth, drawn = (
+        MaskFiles(root, folder, [key for key in keys if _top(key) == folder]) for folder in _mask_folders(keys, root)
+    )
+    of_masks = truth.unused.keys() | drawn.unused.keys()
+    images = FoundImages(root, [path for key, path in zip(keys, found.images, strict=True) if key not in of_masks])
     folders = {key: _class_folder(key) for key in images.paths}
     named = sorted({folder for folder in folders.values() if folder})
     negatives = {name for name in named if _is_negative(name, named)}
@@ -69,13 +80,37 @@ def read(root: Path, problems: Problems) -> Layout:
             "tags.csv with the columns file,tags instead"
         )
     _say(classes, sorted(negatives), problems)
+    measured, taught = (files.assign(list(images.paths), problems) for files in (truth, drawn))
     records = [
-        (key, TaggedImage(images.names[key], images.paths[key], (classes.index(folder),) if folder in classes else ()))
+        (
+            key,
+            TaggedImage(
+                images.names[key],
+                images.paths[key],
+                (classes.index(folder),) if folder in classes else (),
+                measured.get(key),
+                drawn=taught.get(key),
+            ),
+        )
         for key, folder in folders.items()
         if folder is not None
     ]
     splits = by_split(records)
-    return Layout(classes, with_untagged(splits, images), default_split(splits), found.passed_over)
+    passed_over = (*found.passed_over, *truth.passed_over(), *drawn.passed_over())
+    return Layout(classes, with_untagged(splits, images), default_split(splits), passed_over)
+
+
+def _top(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def _mask_folders(keys: Sequence[str], root: Path) -> tuple[str | None, str | None]:
+    """Return the folders at the top that hold ground truth and masks to learn from, where classes lie beside them."""
+    truth, drawn = mask_folder(keys, root), drawn_folder(keys, root)
+    if truth is not None and not looks_like_masks(truth, keys, root):
+        truth = None
+    beside = {_top(key) for key in keys} - {truth, drawn}
+    return (None, None) if {name.lower() for name in beside} <= _NOT_CLASSES else (truth, drawn)
 
 
 def _class_folder(key: str) -> str | None:

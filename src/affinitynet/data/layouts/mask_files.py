@@ -35,7 +35,7 @@ def mask_folder(keys: Sequence[str], root: Path) -> str | None:
     if MASK_FOLDER in by_name:
         return by_name[MASK_FOLDER]
     for name in OTHER_FOLDERS:
-        if (folder := by_name.get(name)) is not None and _looks_like_masks(folder, folders[folder], keys, root):
+        if (folder := by_name.get(name)) is not None and looks_like_masks(folder, keys, root):
             return folder
     return None
 
@@ -44,19 +44,17 @@ def drawn_folder(keys: Sequence[str], root: Path) -> str | None:
     """Return the folder, of those at the top, that holds masks to learn from, or ``None``."""
     folders = _top_folders(keys)
     name = next((name for name in folders if fold(name) == DRAWN_FOLDER), None)
-    return name if name is not None and _looks_like_masks(name, folders[name], keys, root) else None
+    return name if name is not None and looks_like_masks(name, keys, root) else None
 
 
-def _top_folders(keys: Sequence[str]) -> dict[str, list[str]]:
-    folders: dict[str, list[str]] = {}
-    for key in keys:
-        first, _, rest = key.partition("/")
-        if rest:
-            folders.setdefault(first, []).append(key)
-    return folders
+def _top_folders(keys: Sequence[str]) -> list[str]:
+    parts = (key.partition("/") for key in keys)
+    return list(dict.fromkeys(first for first, _, rest in parts if rest))
 
 
-def _looks_like_masks(folder: str, held: Sequence[str], keys: Sequence[str], root: Path) -> bool:
+def looks_like_masks(folder: str, keys: Sequence[str], root: Path) -> bool:
+    """Return whether a folder at the top holds single-channel pictures that are called as the images beside it are."""
+    held = [key for key in keys if key.startswith(f"{folder}/")]
     images = {fold(stem(below_images(key))) for key in keys if not key.startswith(f"{folder}/")}
     called = sum(bool(images & set(_forms(key.removeprefix(f"{folder}/")))) for key in held)
     return 2 * called >= len(held) and all(_has_one_channel(root / key) for key in held[:3])
