@@ -31,10 +31,11 @@ PLAIN_SEGMENTER = SegmenterConfig(
     labelled_crops=0.0,
     dice=0.0,
     tag_loss=0.0,
+    precision="float32",
 )
 """One training by the cross-entropy alone, as after the papers' masks."""
 
-PLAIN_PREDICTION = PredictConfig(scales=(1.0,), mirror="each", crf=False)
+PLAIN_PREDICTION = PredictConfig(scales=(1.0,), mirror="each", crf=False, precision="float32")
 """One size, plain and mirrored."""
 
 
