@@ -241,7 +241,10 @@ def readers(folder: Path) -> dict[str, Reader]:
         Reader("arrays", arrays(), folder / "a.npz", load_arrays),
         Reader("instances", objects(), work.instances.path("a"), lambda _: work.instances.load("a")),
         Reader(
-            "corrections", reviewed(), work.corrections.file("a"), lambda _: load_steps(work.corrections, "a", ("cat",))
+            "corrections",
+            reviewed(),
+            work.corrections.file("a"),
+            lambda _: load_steps(work.corrections, "a", ("cat",), ("cat",)),
         ),
         Reader("review's requests", requests(), folder / "request.json", asked_of_review),
         Reader("left_out.csv", of(work.left_out_file), work.left_out_file, lambda _: work.left_out()),

@@ -13,6 +13,7 @@ from affinitynet.files import read_label_image, save_mask
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.export.export import export_masks
 from affinitynet.tools.import_masks import import_masks
+from affinitynet.tools.review.steps import Step, load_steps
 from tests.support.worlds import QUICK, copied, tags_of, tiny_world
 
 
@@ -46,7 +47,7 @@ def test_what_was_corrected_comes_back_and_nothing_else(work, finished, tmp_path
     assert found.corrected == 1
     corrections = Corrections(work / "corrections")
     assert list(corrections.names()) == [name]
-    returned = corrections.mask(name)
+    returned = corrections.mask(name, corrections.load(name).classes or ())
     assert returned is not None
     assert np.not_equal(returned, mask).mean() < 0.02  # outlines are rounded
     said = corrections.load(name)
@@ -141,3 +142,77 @@ def test_what_cannot_be_meant_is_a_line(work, tmp_path):
         import_masks(strange, work)
     with pytest.raises(InputError, match="no such folder"):
         import_masks(Path(tmp_path / "nowhere"), work)
+
+
+def exported(work, folder, masks):
+    """Export a copy of a work folder with other masks."""
+    other = copied(work, folder / "other")
+    for name, mask in masks.items():
+        save_mask(other / "masks" / f"{name}.png", mask)
+    export_masks(other, folder / "out", "voc")
+    return folder / "out"
+
+
+def test_what_was_imported_before_stays_as_it_is(work, finished, tmp_path):
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    mask = np.zeros_like(read_label_image(work / "masks" / f"{name}.png"))
+    for value in range(1, 3):
+        mask[10 * value : 10 * value + 8] = value
+    out = exported(work, tmp_path, {name: mask})
+    assert import_masks(out, work).corrected == 1
+    before = Corrections(work / "corrections").load(name)
+    assert before.tags is not None
+    assert import_masks(out, work).corrected == 0
+    assert Corrections(work / "corrections").load(name) == before
+
+
+def test_an_image_of_the_review_gets_a_step_that_can_be_undone(work, tmp_path):
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    mask = read_label_image(work / "masks" / f"{name}.png")
+    classes = ("checker", "dots", "rings", "stripes")
+    corrections, drawn, theirs = Corrections(work / "corrections"), mask.copy(), mask.copy()
+    drawn[:9, :9], theirs[-9:, -9:] = 1, 1
+    steps = load_steps(corrections, name, (), classes)
+    steps.add(Step({"kind": "brush"}, (), "accepted"), drawn, mask)
+    assert import_masks(exported(work, tmp_path, {name: theirs}), work).corrected == 0  # exports carry corrections
+    save_mask(tmp_path / "out" / "SegmentationClass" / f"{name}.png", theirs)
+    assert import_masks(tmp_path / "out", work).corrected == 1
+    steps = load_steps(corrections, name, (), classes)
+    assert [step.verdict for step in steps.steps] == ["accepted", "corrected"]
+    undone = steps.undo()
+    assert undone.now.verdict == "accepted"
+    assert np.array_equal(np.asarray(undone.mask()), drawn)
+
+
+def test_an_image_of_that_name_in_another_folder_is_another_image(work, tmp_path):
+    from affinitynet.data.collection import Collection
+    from affinitynet.records import TaggedImage
+    from affinitynet.tools.import_masks import _meant
+
+    records = tuple(TaggedImage(name, Path(f"{name}.png"), ()) for name in ("site1/001", "site1/002", "top"))
+    ours = Collection(Path(), ("cat",), {"all": records}, np.arange(256, dtype=np.uint8), "all", ())
+    names = ["site1/001", "train/site1/002", "site2/001", "002", "site1_001", "x/top", "top"]
+    found = {name: image.name for name, image in _meant(names, ours).items()}
+    assert found == {
+        "site1/001": "site1/001",
+        "train/site1/002": "site1/002",
+        "002": "site1/002",
+        "site1_001": "site1/001",
+        "x/top": "top",
+        "top": "top",
+    }
+
+
+def test_one_of_two_masks_is_not_taken_by_chance(work, tmp_path):
+    name, other = sorted(path.stem for path in (work / "masks").glob("*.png"))[:2]
+    mask = np.ones_like(read_label_image(work / "masks" / f"{name}.png"))
+    out = exported(work, tmp_path, {name: mask, other: np.ones_like(read_label_image(work / "masks" / f"{other}.png"))})
+    for kind in ("JPEGImages", "SegmentationClass"):
+        (found,) = (out / kind).glob(f"{name}.*")
+        (out / kind / "twin").mkdir()
+        (out / kind / "twin" / found.name).write_bytes(found.read_bytes())
+    listing = next((out / "ImageSets" / "Segmentation").glob("*.txt"))
+    listing.write_text(f"{listing.read_text()}twin/{name}\n")
+    found = import_masks(out, work)
+    assert [left.name for left in found.left_out] == [name]
+    assert list(Corrections(work / "corrections").names()) == [other]

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from affinitynet.data.corrections import Corrections
+from affinitynet.data.corrections import Correction, Corrections
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
 from affinitynet.tools.review.actions import Brush, painted, read_action
 from affinitynet.tools.review.order import most_to_teach
 from affinitynet.tools.review.session import ConflictError, Listed
+from affinitynet.tools.review.steps import Step, load_steps
 from tests.support.review import NAME, click, labels, opened
 
 
@@ -75,13 +76,13 @@ class TestActions:
         session.act(NAME, 0, {"kind": "brush", "class": session.classes[0], "points": [[3, 3], [40, 20]], "radius": 3})
         assert session.act(NAME, 1, {"kind": "accept"})["verdict"] == "accepted"
         corrections = Corrections(work / "corrections")
-        assert (corrections.mask(NAME) == labels(session.state(NAME))).all()
+        assert (corrections.mask(NAME, session.classes) == labels(session.state(NAME))).all()
         assert session.act(NAME, 2, {"kind": "reject"})["verdict"] == "rejected"
-        assert corrections.mask(NAME) is None
+        assert corrections.mask(NAME, session.classes) is None
         state = session.act(NAME, 3, {"kind": "reset"})
         assert (labels(state) == before).all()
         assert state["verdict"] is None
-        assert corrections.mask(NAME) is None
+        assert corrections.mask(NAME, session.classes) is None
 
     def test_what_was_done_survives_a_kill(self, session, work):
         session.act(NAME, 0, click(9, 7, session.classes[0]))
@@ -157,3 +158,37 @@ def test_doubtful_and_disputed_images_come_first_and_every_class_soon():
     assert names[:3] == ["y", "x8", "x7"]
     assert names[-1] == "none"  # without a tag there is nothing to be wrong
     assert most_to_teach([]) == []
+
+
+def test_a_correction_of_another_tool_is_reviewed_and_not_lost(work):
+    corrections, session = Corrections(work / "corrections"), opened(work)
+    mask = np.zeros_like(read_label_image(work / "masks" / f"{NAME}.png"))
+    mask[4:20, 4:20] = 2
+    tags = session.classes[:2]
+    corrections.save(NAME, Correction("corrected", tags, classes=session.classes), mask)
+    session = opened(work)
+    state = session.state(NAME)
+    assert (state["verdict"], tuple(state["tags"])) == ("corrected", tags)
+    state = session.act(NAME, 0, {"kind": "brush", "class": None, "points": [[5, 5]], "radius": 1})
+    state = session.act(NAME, state["version"], {"kind": "accept"})
+    assert corrections.load(NAME).tags == tags
+    for step in ({"kind": "undo"}, {"kind": "undo"}):
+        state = session.act(NAME, state["version"], step)
+    assert (state["verdict"], tuple(state["tags"])) == ("corrected", tags)
+    assert np.array_equal(np.asarray(corrections.mask(NAME, session.classes)), mask)
+    state = session.act(NAME, state["version"], {"kind": "brush", "class": None, "points": [[9, 9]], "radius": 2})
+    state = session.act(NAME, state["version"], {"kind": "reset"})
+    assert (corrections.load(NAME).verdict, corrections.load(NAME).tags) == ("corrected", tags)
+    assert np.array_equal(np.asarray(corrections.mask(NAME, session.classes)), mask)
+
+
+def test_steps_survive_a_class_that_is_added(tmp_path):
+    corrections, before = Corrections(tmp_path), np.zeros((8, 9), np.uint8)
+    steps = load_steps(corrections, "a", ("dog",), ("cat", "dog"))
+    steps.add(Step({"kind": "brush"}, ("dog",), "corrected"), np.full((8, 9), 2, np.uint8), before)
+    steps = load_steps(corrections, "a", ("dog",), ("bird", "cat", "dog"))
+    assert np.array_equal(np.asarray(steps.mask()), np.full((8, 9), 3))
+    steps = steps.add(Step({"kind": "brush"}, ("bird",), "corrected"), np.full((8, 9), 1, np.uint8), np.full((8, 9), 3))
+    assert np.array_equal(np.asarray(load_steps(corrections, "a", (), ("bird", "cat", "dog")).mask()), np.ones((8, 9)))
+    assert np.array_equal(np.asarray(steps.undo().mask()), np.full((8, 9), 3))
+    assert corrections.load("a").classes == ("cat", "dog", "bird")

@@ -192,9 +192,9 @@ def _show_export(exported: Any, values: Namespace) -> int:
     return 0
 
 
-def _show_reviewed(reviewed: int, values: Namespace) -> int:
-    print(f"{reviewed} images reviewed: {values.work / 'corrections'}")
-    _say_how_to_learn(reviewed, values.work)
+def _show_reviewed(reviewed: Any, values: Namespace) -> int:
+    print(f"{reviewed.images} images reviewed: {values.work / 'corrections'}")
+    _say_how_to_learn(reviewed.images, reviewed.teaching, values.work)
     return 0
 
 
@@ -202,13 +202,15 @@ def _show_imported(imported: Any, values: Namespace) -> int:
     for remark in imported.remarks:
         print(remark.text)
     print(f"{imported.corrected} corrected masks, {imported.same} as they were: {values.work / 'corrections'}")
-    _say_how_to_learn(imported.corrected, values.work)
+    _say_how_to_learn(imported.corrected, imported.teaching, values.work)
     return show_left_out(imported.left_out, imported.table)
 
 
-def _say_how_to_learn(corrections: int, work: Path) -> None:
-    """Say what makes use of corrections, if there are any."""
-    if corrections:
+def _say_how_to_learn(corrections: int, teaching: int, work: Path) -> None:
+    """Say what makes use of corrections, if there are any, and of which no run does."""
+    if corrections > teaching:
+        print(f"{corrections - teaching} of them are of images that are not trained on: only exports carry them")
+    if teaching:
         print(f"to learn from them: affinitynet run --work {work} --force")
 
 

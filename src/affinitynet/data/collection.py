@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from affinitynet.data.image_files import PassedOver, find_image_files
+from affinitynet.data.images import image_size
 from affinitynet.data.layouts import folder as plain_folder
 from affinitynet.data.layouts.base import Layout
 from affinitynet.data.layouts.registry import FALLBACKS, LAYOUTS, SPECIAL_CASES
 from affinitynet.data.layouts.tables import tables_of_other_names
-from affinitynet.data.truth import upright_labels
+from affinitynet.data.truth import CorrectedMask, upright_labels
 from affinitynet.data.white_masks import white_masks
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, MAX_CLASSES, GroundTruth, TaggedImage, ValueRanges
@@ -139,6 +140,8 @@ class Collection:
         """
         if record.drawn is None:
             raise InputError(f"{record.name}: nobody drew its mask")
+        if isinstance(record.drawn, CorrectedMask):
+            return record.drawn.labels(image_size(record.path))
         return self._labels(record.drawn, record.path, problems)
 
     def _labels(self, source: GroundTruth, image: Path, problems: Problems | None) -> np.ndarray:

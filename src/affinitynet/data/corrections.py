@@ -1,12 +1,13 @@
 """What people say of single images after a run: other tags, a corrected mask, or that a mask is right or useless.
 
 A folder ``corrections`` in the work folder holds ``NAME.json`` and, unless the mask was rejected, ``NAME.png``. They
-lie over the collection, whose own files stay as they are.
+lie over the collection, whose own files stay as they are. The numbers in a mask mean the classes that the JSON names:
+those of the collection may get other numbers when one is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,10 +15,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from affinitynet.data.collection import Collection
-from affinitynet.data.masks import load_mask
+from affinitynet.data.truth import CorrectedMask, renumbered
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, read_label_image, save_mask, write_json
-from affinitynet.records import IGNORE, TaggedImage
+from affinitynet.records import TaggedImage
 
 Verdict = Literal["corrected", "accepted", "rejected"]
 """corrected: the mask was changed. accepted: it is right as it is. rejected: it is of no use."""
@@ -36,6 +37,8 @@ class Correction:
         verdict: of its mask; ``None`` where only the tags were changed, or nothing yet.
         tags: class names, if they were changed.
         history: what was done in the review, for it to undo; plain JSON values.
+        classes: names that the values of its mask stand for, value 1 first; ``None`` where it was made by a version
+            that did not note them: those of the collection.
 
     Raises:
         ValueError: it is not as it should be.
@@ -44,39 +47,16 @@ class Correction:
     verdict: Verdict | None = None
     tags: tuple[str, ...] | None = None
     history: dict[str, Any] | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.verdict is not None and self.verdict not in get_args(Verdict):
             raise ValueError(f"verdict {self.verdict!r}")
-        if self.tags is not None and not all(isinstance(tag, str) for tag in self.tags):
-            raise ValueError(f"tags {self.tags!r}")
+        for what, names in (("tags", self.tags), ("classes", self.classes)):
+            if names is not None and not all(isinstance(name, str) for name in names):
+                raise ValueError(f"{what} {names!r}")
         if self.history is not None and not isinstance(self.history, dict):
             raise ValueError("history")
-
-
-@dataclass(frozen=True, eq=False)
-class CorrectedMask:
-    """A mask of the review, whose values are those of the classes of the run.
-
-    Args:
-        file: the PNG.
-        stored: uint8 [256], value of the run -> value that the collection's masks have for the same class.
-    """
-
-    file: Path
-    stored: np.ndarray
-
-    def __str__(self) -> str:
-        return str(self.file)
-
-    def labels(self, size: tuple[int, int]) -> np.ndarray:
-        """Return the stored label values uint8 [H, W] of an image of ``size`` (H, W).
-
-        Raises:
-            InputError: it cannot be read, or does not fit the image.
-        """
-        values: np.ndarray = self.stored[load_mask(self.file, size)]
-        return values
 
 
 class Corrections:
@@ -122,26 +102,32 @@ class Corrections:
             return Correction()
         content = read_json(path, CURE)
         try:
-            tags = content["tags"]
-            return Correction(content["verdict"], None if tags is None else tuple(tags), content["history"])
+            names = content["tags"], content.get("classes")
+            tags, classes = (None if found is None else tuple(found) for found in names)
+            return Correction(content["verdict"], tags, content["history"], classes)
         except (TypeError, KeyError, ValueError) as error:
             raise InputError(f"{path}: is not a correction ({error}); {CURE}") from None
 
-    def mask(self, name: str) -> np.ndarray | None:
+    def mask(self, name: str, classes: Sequence[str]) -> np.ndarray | None:
         """Return the mask uint8 [H, W] that was made of an image, ``None`` where none was.
 
+        Args:
+            classes: whose numbers it is to have.
+
         Raises:
-            InputError: the file is damaged.
+            InputError: a file is damaged, or the mask shows a class that is not among these.
         """
         path = self.mask_file(name)
-        return read_label_image(path) if path.exists() else None
+        if not path.exists():
+            return None
+        return renumbered(read_label_image(path), self.load(name).classes or classes, classes, path)
 
     def save(self, name: str, correction: Correction, mask: np.ndarray | None = None) -> None:
         """Write what was said of an image: the mask first, so that a verdict never stands without its mask."""
         if mask is not None:
             save_mask(self.mask_file(name), mask)
-        tags = None if correction.tags is None else list(correction.tags)
-        content = {"verdict": correction.verdict, "tags": tags, "history": correction.history}
+        tags, classes = (None if names is None else list(names) for names in (correction.tags, correction.classes))
+        content = {"verdict": correction.verdict, "tags": tags, "classes": classes, "history": correction.history}
         write_json(self.file(name), content, indent=None)
         if mask is None:
             self.mask_file(name).unlink(missing_ok=True)
@@ -150,7 +136,8 @@ class Corrections:
 def corrected(collection: Collection, corrections: Corrections) -> Collection:
     """Return a collection with what people said of its images: tags, masks to learn from, masks of no use.
 
-    An image with a corrected or accepted mask is not measured any more: it teaches.
+    An image with a corrected or accepted mask is not measured any more but teaches, if it is trained on
+    (:func:`affinitynet.data.drawn_masks.teaching`).
 
     Raises:
         InputError: a correction is damaged, or names a class that the collection does not have.
@@ -158,9 +145,6 @@ def corrected(collection: Collection, corrections: Corrections) -> Collection:
     found = {name: corrections.load(name) for name in corrections.names()}
     if not found:
         return collection
-    stored = np.full(IGNORE + 1, IGNORE, np.uint8)
-    for value in range(len(collection.classes), -1, -1):
-        stored[value] = np.flatnonzero(collection.mask_values == value)[0]
 
     def laid_over(record: TaggedImage) -> TaggedImage:
         said = found.get(record.name)
@@ -171,7 +155,9 @@ def corrected(collection: Collection, corrections: Corrections) -> Collection:
         if said.verdict == "rejected":
             return replace(record, drawn=None, rejected=True)
         if said.verdict is not None:
-            record = replace(record, drawn=CorrectedMask(corrections.mask_file(record.name), stored))
+            meant = said.classes or collection.classes
+            drawn = CorrectedMask(corrections.mask_file(record.name), meant, collection.classes)
+            record = replace(record, drawn=drawn)
         return record
 
     splits = {name: tuple(map(laid_over, records)) for name, records in collection.splits.items()}

@@ -10,12 +10,14 @@ import numpy as np
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection
 from affinitynet.data.turns import in_turn
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, Remark
 from affinitynet.records import TaggedImage
 
 
 def teaching(collection: Collection, split: str, config: PipelineConfig) -> Collection:
     """Return a collection in which an image either teaches by its mask or is measured by it, never both.
+
+    Drawn masks of images that are not trained on teach nothing, which is remarked.
 
     Args:
         split: the one that is trained on; only its ground truth may teach.
@@ -50,6 +52,11 @@ def teaching(collection: Collection, split: str, config: PipelineConfig) -> Coll
         taught = {name: taught[name] for name in _each_class_in_turn(taught, seed)[:most]}
     if not drawn and not taught:
         return collection
+    idle = [name for name in drawn if name not in training]
+    remarks = collection.remarks
+    if idle:
+        text = f"{len(idle)} drawn or corrected masks teach nothing: their images, e.g. {idle[0]}, are not trained on"
+        remarks = (*remarks, Remark("warning", text))
 
     def settled(record: TaggedImage) -> TaggedImage:
         if record.name in taught:
@@ -58,7 +65,7 @@ def teaching(collection: Collection, split: str, config: PipelineConfig) -> Coll
 
     splits = {name: tuple(map(settled, records)) for name, records in collection.splits.items()}
     evaluated = tuple(name for name in collection.evaluation_splits if any(record.truth for record in splits[name]))
-    return replace(collection, splits=splits, evaluation_splits=evaluated)
+    return replace(collection, splits=splits, evaluation_splits=evaluated, remarks=remarks)
 
 
 def _some(names: Iterable[str], count: int, seed: int) -> list[str]:

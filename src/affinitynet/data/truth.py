@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from affinitynet.data.masks import SizeError, load_colours, load_mask
 from affinitynet.data.pixels import Frame, read_frame, turned
 from affinitynet.data.regions import coco_region, polygon_region, runs_region
 from affinitynet.errors import InputError, Problems
-from affinitynet.records import IGNORE, GroundTruth
+from affinitynet.records import BACKGROUND, IGNORE, GroundTruth
 
 _TURNED = "masks drawn on the photograph as it is stored, which EXIF turns; they were turned with it"
 _EITHER = "masks of photographs that EXIF turns, which fit either way; they were taken as drawn on the turned one"
@@ -78,6 +78,61 @@ class PngMask:
             InputError: the file is missing, or has the wrong format or size.
         """
         return load_mask(self.file, size)
+
+
+@dataclass(frozen=True)
+class CorrectedMask:
+    """A mask of the review, or one that came back from another tool.
+
+    Args:
+        file: the PNG.
+        meant: class names that its values stand for, value 1 first.
+        classes: those of the collection.
+    """
+
+    file: Path
+    meant: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+    def labels(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the mask uint8 [H, W] of an image of ``size`` (H, W), in the order of the classes.
+
+        Raises:
+            InputError: it cannot be read, does not fit the image, or shows a class that the collection does not have.
+        """
+        return renumbered(load_mask(self.file, size), self.meant, self.classes, self.file)
+
+
+def renumbered(mask: np.ndarray, meant: Sequence[str], classes: Sequence[str], file: Path) -> np.ndarray:
+    """Return a mask uint8 [H, W] with the numbers of other classes of the same names; 255 stays.
+
+    Args:
+        meant: class names that its values stand for, value 1 first.
+        classes: whose numbers it is to have.
+        file: that it was read from, for errors.
+
+    Raises:
+        InputError: it shows a class that is not among ``classes``.
+
+    Example:
+        >>> renumbered(np.array([[0, 1, 2, 255]], np.uint8), ["cat", "dog"], ["bird", "cat", "dog"], Path()).tolist()
+        [[0, 2, 3, 255]]
+    """
+    if tuple(meant) == tuple(classes):
+        return mask
+    values = np.full(IGNORE + 1, IGNORE, np.uint8)
+    values[BACKGROUND] = BACKGROUND
+    for value in np.unique(mask).tolist():
+        if value in (BACKGROUND, IGNORE):
+            continue
+        name = meant[value - 1] if value <= len(meant) else f"number {value}"
+        if name not in classes:
+            raise InputError(f"{file}: shows {name}, which is not a class any more; correct the image again")
+        values[value] = list(classes).index(name) + 1
+    return values[mask]
 
 
 @dataclass(frozen=True)

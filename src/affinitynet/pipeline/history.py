@@ -16,8 +16,9 @@ def note_history(context: Context, metrics: Metrics) -> None:
     Args:
         metrics: split -> step -> numbers.
     """
-    corrections = context.work.corrections
-    corrected = sum(corrections.load(name).verdict is not None for name in corrections.names())
+    corrections, training = context.work.corrections, {record.name for record in context.training_images}
+    taught = [name for name in corrections.names() if name in training]  # of other images they teach nothing
+    corrected = sum(corrections.load(name).verdict is not None for name in taught)
     table = context.work.root / "history.csv"  # no output of a stage: a run never deletes it
     before = [row for row in read_rows(table, HEADER) if row[0].isdigit()]
     number = 1 + max((int(row[0]) for row in before), default=0)

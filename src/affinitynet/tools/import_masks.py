@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +16,7 @@ from affinitynet.errors import InputError, LeftOut, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
+from affinitynet.tools.review.steps import Step, load_steps
 from affinitynet.work.folder import save_left_out
 
 UNSEEN = 0.001
@@ -26,13 +29,15 @@ class Imported:
 
     Args:
         corrected: images whose masks differ from those of the work folder.
+        teaching: those of them that are trained on.
         same: images whose masks do not.
-        left_out: masks that could not be taken.
+        left_out: what could not be taken.
         table: lists them, if there are any.
         remarks: what the user should know.
     """
 
     corrected: int
+    teaching: int
     same: int
     left_out: tuple[LeftOut, ...]
     table: Path
@@ -43,7 +48,7 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
     """Take masks that were corrected in another tool as corrections: the next run learns from them.
 
     What differs from the masks of the work folder was corrected; a class that a mask has becomes a tag of its image.
-    Images are found by their names. A mask that cannot be read or is not of its image's size is left out and listed.
+    X
 
     Args:
         masks: Folder in a form that `export` writes or a tool does: VOC, COCO, YOLO, CVAT, a folder with tags ...
@@ -55,58 +60,70 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
         InputError: the folder has no masks, other classes, none of the images, or no mask that can be taken.
     """
     finished = open_finished(work, data)
-    theirs = open_collection(masks)
+    theirs = open_collection(masks, on_error="skip")
     values = _values(theirs, finished, masks)
-    known = _by_name(finished)
     found = {record.name: record for records in theirs.splits.values() for record in records if record.truth}
     if not found:
         raise InputError(f"{masks}: has no masks; name the folder that the other tool wrote")
-    pairs = [(ours, record) for name, record in found.items() if (ours := _called(name, known))]
-    strange = [name for name in found if not _called(name, known)]
-    if not pairs:
+    meant = _meant(found, finished.collection)
+    strange = [name for name in found if name not in meant]
+    if not meant:
         raise InputError(
             f"{masks}: none of its {len(found)} images is in --work {work}, e.g. {strange[0]}; name another"
         )
+    claims = Counter(image.name for image in meant.values())
+    twice = [name for name, number in claims.items() if number > 1]
+    unfit = [LeftOut(name, "mask", f"{masks}: several masks may be that of {name}; keep one") for name in twice]
+    pairs = [(image, found[name]) for name, image in meant.items() if claims[image.name] == 1]
     different: list[str] = []
-    unfit: list[LeftOut] = []
+    same: list[str] = []
 
     def take(pair: tuple[TaggedImage, TaggedImage]) -> None:
         ours, other = pair
         try:
-            mask = values[theirs.mask(other)]
-            if mask.shape != image_size(ours.path):
-                raise InputError(f"{other.truth}: is not of the size of {ours.path}; export the image with it again")
+            mask = _fitting(values[theirs.mask(other)], ours, other)
         except InputError as error:
             unfit.append(LeftOut(ours.name, "mask", str(error)))
-            return
-        if _save(finished, ours, mask):
-            different.append(ours.name)
+        else:
+            (different if _save(finished, ours, mask) else same).append(ours.name)
 
     (runtime or Runtime(alone=True)).for_each_image("import-masks", take, pairs)
-    unfit.sort(key=lambda left: left.name)
-    if len(unfit) == len(pairs):
-        raise InputError(f"{masks}: none of its {len(pairs)} masks can be taken, e.g. {unfit[0].reason}")
+    left_out = (*theirs.left_out, *sorted(unfit, key=lambda left: left.name))
+    if not different and not same:
+        raise InputError(f"{masks}: none of its {len(meant)} masks can be taken, e.g. {left_out[0].reason}")
     table = finished.folder.corrections.root / "left_out.csv"
     table.unlink(missing_ok=True)  # an earlier call's
-    if unfit:
-        save_left_out(table, unfit)
-    said = (
-        (Remark("warning", f"{len(strange)} images are not in the work folder, e.g. {strange[0]}"),) if strange else ()
-    )
-    same = len(pairs) - len(different) - len(unfit)
-    return Imported(len(different), same, tuple(unfit), table, (*theirs.remarks, *said))
+    if left_out:
+        save_left_out(table, left_out)
+    text = f"{len(strange)} images are not in the work folder, e.g. {strange[0]}" if strange else ""
+    said = (Remark("warning", text),) if strange else ()
+    teaching = len({record.name for record in finished.collection.split(finished.split)} & set(different))
+    return Imported(len(different), teaching, len(same), left_out, table, (*theirs.remarks, *said))
+
+
+def _fitting(mask: np.ndarray, ours: TaggedImage, other: TaggedImage) -> np.ndarray:
+    if mask.shape != image_size(ours.path):
+        raise InputError(f"{other.truth}: is not of the size of {ours.path}; export the image with it again")
+    return mask
 
 
 def _save(finished: Finished, image: TaggedImage, mask: np.ndarray) -> bool:
     """Keep a mask uint8 [H, W] as a correction, unless it is the one that the image has; return whether it was kept."""
-    if image.name in finished.folder.masks:
+    corrections, classes = finished.folder.corrections, finished.collection.classes
+    before = corrections.mask(image.name, classes)
+    if before is None and image.name in finished.folder.masks:
         before = finished.folder.masks.load(image.name)
-        if (before != mask).mean() <= UNSEEN:
-            return False
+    if before is not None and (before != mask).mean() <= UNSEEN:
+        return False
     seen = {value - 1 for value in np.unique(mask).tolist() if value not in (BACKGROUND, IGNORE)}
-    known, classes = set(image.tags), finished.collection.classes
-    tags = tuple(classes[number] for number in sorted(seen | known)) if seen - known else None
-    finished.folder.corrections.save(image.name, Correction("corrected", tags), mask)
+    tags = tuple(classes[number] for number in sorted(seen | set(image.tags)))
+    said = corrections.load(image.name)
+    if said.history is not None and before is not None:  # a step like those of the review, which can undo it
+        steps = load_steps(corrections, image.name, tags, classes)
+        steps.add(Step({"kind": "reset"}, tags, "corrected"), mask, before)
+        return True
+    retagged = said.tags is not None or seen - set(image.tags)
+    corrections.save(image.name, Correction("corrected", tags if retagged else None, classes=classes), mask)
     return True
 
 
@@ -123,25 +140,35 @@ def _values(theirs: Collection, finished: Finished, masks: Path) -> np.ndarray:
     return values
 
 
-def _by_name(finished: Finished) -> dict[str, TaggedImage]:
-    """Return the images of the work folder by what other tools may call them; nothing that may mean two of them."""
-    found: dict[str, dict[str, TaggedImage]] = {}
-    for records in finished.collection.splits.values():
+def _meant(names: Iterable[str], ours: Collection) -> dict[str, TaggedImage]:
+    """Return their names -> our images, where only one can be meant.
+
+    Tools keep the folders of an image, make them a part of its name, put others before them, or drop them.
+    """
+    whole: dict[str, dict[str, TaggedImage]] = {}
+    bare: dict[str, dict[str, TaggedImage]] = {}
+    for records in ours.splits.values():
         for record in records:
-            for form in _forms(record.name):
-                found.setdefault(form, {})[record.name] = record
-    return {form: next(iter(meant.values())) for form, meant in found.items() if len(meant) == 1}
+            for form in (record.name, record.name.replace("/", "_")):
+                whole.setdefault(form, {})[record.name] = record
+            bare.setdefault(PurePosixPath(record.name).name, {})[record.name] = record
+    found = {}
+    for name in names:
+        candidates = [whole[form] for form in _forms(name) if form in whole]
+        if "/" not in name and name in bare:  # with other folders it may be another image of that name
+            candidates.append(bare[name])
+        if candidates and len(candidates[0]) == 1:
+            found[name] = next(iter(candidates[0].values()))
+    return found
 
 
-def _called(name: str, known: dict[str, TaggedImage]) -> TaggedImage | None:
-    return next((known[form] for form in _forms(name) if form in known), None)
-
-
-def _forms(name: str) -> tuple[str, ...]:
-    """Return what an image may be called: tools keep its folders, make them a part of its name, or drop them.
+def _forms(name: str) -> list[str]:
+    """Return what may be our name in theirs, the longest first.
 
     Example:
-        >>> _forms("garden/cat 1")
-        ('garden/cat 1', 'garden_cat 1', 'cat 1')
+        >>> _forms("train/garden/cat 1")
+        ['train/garden/cat 1', 'train_garden_cat 1', 'garden/cat 1', 'garden_cat 1', 'cat 1']
     """
-    return name, name.replace("/", "_"), PurePosixPath(name).name
+    parts = name.split("/")
+    endings = [parts[start:] for start in range(len(parts))]
+    return list(dict.fromkeys(form for ending in endings for form in ("/".join(ending), "_".join(ending))))

@@ -64,7 +64,7 @@ class LabelledImages:
         return self.instances.load(record.name)
 
     def _corrected(self, record: TaggedImage) -> np.ndarray | None:
-        return None if self.corrections is None else self.corrections.mask(record.name)
+        return None if self.corrections is None else self.corrections.mask(record.name, self.classes)
 
     def names(self, safe: Callable[[str], str], reason: str) -> dict[str, str]:
         """Return the name that each image is written under.

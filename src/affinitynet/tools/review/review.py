@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import open_finished
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of a review.
+
+    Args:
+        images: those with a verdict.
+        teaching: those of them that are trained on.
+    """
+
+    images: int
+    teaching: int
 
 
 def review_masks(
@@ -17,11 +31,12 @@ def review_masks(
     port: int = 0,
     no_browser: bool = False,
     runtime: Runtime | None = None,
-) -> int:
+) -> Reviewed:
     """Look at masks in a browser, accept them, and correct them by clicks: the mask follows what you say.
 
     The most doubtful masks come first. Every step is saved at once, in the folder `corrections` of the work folder, and
-    can be undone. The next run learns from what was corrected or accepted, and exports carry it.
+    can be undone. Exports carry what was corrected or accepted, and the next run learns from it where it is of an image
+    that is trained on.
 
     Args:
         work: Work folder with finished masks.
@@ -31,7 +46,7 @@ def review_masks(
         runtime: how to compute.
 
     Returns:
-        The number of images with a verdict, once it was stopped.
+        How many images have a verdict, once it was stopped.
 
     Raises:
         InputError: the folder has no finished masks, the collection is not where it was, or the port is in use.
@@ -49,4 +64,5 @@ def review_masks(
         if not no_browser:
             webbrowser.open(server.address)
         server.serve_forever()
-    return sum(image.verdict is not None for image in session.images())
+    splits = [image.split for image in session.images() if image.verdict is not None]
+    return Reviewed(len(splits), splits.count(finished.split))

@@ -138,7 +138,8 @@ class ReviewSession:
         now, verdict = steps.now, change.verdict
         if verdict is not None or change.reset:
             first = steps.first_mask() if change.reset else None
-            return before if first is None else first, Step(action, steps.tags if change.reset else now.tags, verdict)
+            tags, verdict = (steps.tags, steps.verdict) if change.reset else (now.tags, verdict)
+            return before if first is None else first, Step(action, tags, verdict)
         tags = now.tags if change.tags is None else change.tags
         named = [c.label for c in change.strokes if c.label is not None]
         tags = tuple(name for n, name in enumerate(self.classes) if name in tags or n in named)
@@ -202,7 +203,8 @@ class ReviewSession:
         return tuple(sorted(self.classes.index(tag) for tag in tags))
 
     def _steps(self, record: TaggedImage) -> Steps:
-        steps = load_steps(self._work.corrections, record.name, tuple(self.classes[tag] for tag in record.tags))
+        tags = tuple(self.classes[tag] for tag in record.tags)
+        steps = load_steps(self._work.corrections, record.name, tags, self.classes)
         used = {tag for tags in (steps.tags, *(step.tags for step in steps.steps)) for tag in tags}
         for tag in sorted(used - set(self.classes)):
             raise InputError(
@@ -215,7 +217,7 @@ class ReviewSession:
         """Return the mask uint8 [H, W] that holds."""
         mask = steps.mask()
         if mask is None:  # of a correction that came from another tool there are no steps
-            mask = self._work.corrections.mask(record.name)
+            mask = self._work.corrections.mask(record.name, self.classes)
         return self._work.masks.load(record.name) if mask is None else mask
 
     def _shown(self, record: TaggedImage, steps: Steps) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from affinitynet.data.corrections import Correction, Corrections, Verdict
+from affinitynet.data.truth import renumbered
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image, save_mask
 
@@ -37,7 +38,11 @@ class Steps:
     Args:
         corrections: where they are kept.
         name: of the image.
+        classes: whose numbers masks have here.
+        meant: class names that the values of the masks on disk stand for.
         tags: its class names before the first step.
+        retagged: whether these differ from the collection's.
+        verdict: of its mask before the first step, if that came from another tool.
         steps: in order; those from ``done`` on were undone.
         done: number of steps that hold.
         version: grows with every change, so that two people do not overwrite each other.
@@ -45,7 +50,11 @@ class Steps:
 
     corrections: Corrections
     name: str
+    classes: tuple[str, ...]
+    meant: tuple[str, ...]
     tags: tuple[str, ...]
+    retagged: bool = False
+    verdict: Verdict | None = None
     steps: tuple[Step, ...] = ()
     done: int = 0
     version: int = 0
@@ -53,7 +62,7 @@ class Steps:
     @property
     def now(self) -> Step:
         """The last step that holds."""
-        return self.steps[self.done - 1] if self.done else Step({}, self.tags, None)
+        return self.steps[self.done - 1] if self.done else Step({}, self.tags, self.verdict)
 
     @property
     def actions(self) -> list[Action]:
@@ -62,11 +71,11 @@ class Steps:
 
     def mask(self) -> np.ndarray | None:
         """Return the mask that holds, ``None`` before the first step."""
-        return read_label_image(self.corrections.step_file(self.name, self.done)) if self.steps else None
+        return self._read(self.done) if self.steps else None
 
     def first_mask(self) -> np.ndarray | None:
         """Return the mask before the first step, ``None`` if there is no step."""
-        return read_label_image(self.corrections.step_file(self.name, 0)) if self.steps else None
+        return self._read(0) if self.steps else None
 
     def add(self, step: Step, mask: np.ndarray, before: np.ndarray) -> Steps:
         """Take a step; what was undone is forgotten.
@@ -75,9 +84,9 @@ class Steps:
             mask: uint8 [H, W], after it.
             before: before it.
         """
-        if not self.done:
-            save_mask(self.corrections.step_file(self.name, 0), before)
-        save_mask(self.corrections.step_file(self.name, self.done + 1), mask)
+        for number, now in ((0, before), (self.done + 1, mask)) if not self.done else ((self.done + 1, mask),):
+            file = self.corrections.step_file(self.name, number)
+            save_mask(file, renumbered(now, self.classes, self.meant, file))
         kept = (*self.steps[: self.done], step)
         return replace(self, steps=kept, done=len(kept), version=self.version + 1)._saved(mask)
 
@@ -90,38 +99,51 @@ class Steps:
         return self._moved(self.done + 1) if self.done < len(self.steps) else self
 
     def _moved(self, done: int) -> Steps:
-        mask = read_label_image(self.corrections.step_file(self.name, done))
-        return replace(self, done=done, version=self.version + 1)._saved(mask)
+        return replace(self, done=done, version=self.version + 1)._saved(self._read(done))
+
+    def _read(self, number: int) -> np.ndarray:
+        file = self.corrections.step_file(self.name, number)
+        return renumbered(read_label_image(file), self.meant, self.classes, file)
 
     def _saved(self, mask: np.ndarray) -> Steps:
         """Write what holds: the mask of a verdict, and all steps."""
         now = self.now
         steps = [{"action": s.action, "tags": list(s.tags), "verdict": s.verdict} for s in self.steps]
-        history = {"before": list(self.tags), "steps": steps, "done": self.done, "version": self.version}
-        tags = None if now.tags == self.tags else now.tags
-        correction = Correction(now.verdict, tags, history)
-        self.corrections.save(self.name, correction, mask if now.verdict in ("corrected", "accepted") else None)
+        before = {"before": list(self.tags), "retagged": self.retagged, "verdict": self.verdict}
+        history = {**before, "steps": steps, "done": self.done, "version": self.version}
+        tags = now.tags if self.retagged or now.tags != self.tags else None
+        kept = renumbered(mask, self.classes, self.meant, self.corrections.mask_file(self.name))
+        self.corrections.save(
+            self.name,
+            Correction(now.verdict, tags, history, self.meant),
+            kept if now.verdict in ("corrected", "accepted") else None,
+        )
         return self
 
 
-def load_steps(corrections: Corrections, name: str, tags: tuple[str, ...]) -> Steps:
+def load_steps(corrections: Corrections, name: str, tags: tuple[str, ...], classes: tuple[str, ...]) -> Steps:
     """Read the steps that were taken on an image; none if nobody has reviewed it.
 
     Args:
         tags: class names of the image, if nobody has.
+        classes: of the work folder.
 
     Raises:
         InputError: the file is damaged.
     """
-    history = corrections.load(name).history
+    said = corrections.load(name)
+    meant = tuple(dict.fromkeys((*(said.classes or classes), *classes)))
+    fresh, history = Steps(corrections, name, classes, meant, tags), said.history
     if history is None:
-        return Steps(corrections, name, tags)
+        return replace(fresh, retagged=said.tags is not None, verdict=said.verdict)
     try:
         steps = tuple(Step(dict(s["action"]), tuple(s["tags"]), s["verdict"]) for s in history["steps"])
         done, version = int(history["done"]), int(history["version"])
         if not 0 <= done <= len(steps):
             raise ValueError(f"done {done}")
-        return Steps(corrections, name, tuple(history["before"]), steps, done, version)
+        before, verdict = tuple(history["before"]), Correction(history.get("verdict")).verdict
+        retagged = bool(history.get("retagged", False))
+        return replace(fresh, tags=before, retagged=retagged, verdict=verdict, steps=steps, done=done, version=version)
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(
             f"{corrections.file(name)}: is not a history of steps ({error}); delete it and correct the image again"
