@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from affinitynet.cli import main
+from affinitynet.config.adaptation import adapted
 from affinitynet.errors import InputError
 from affinitynet.files import load_arrays
 from affinitynet.pipeline.run import run_pipeline
+from affinitynet.work.folder import WorkFolder
 from tests.support.worlds import QUICK, snapshot
 
 
@@ -86,3 +88,27 @@ def test_the_list_of_commands_names_the_flag(capsys):
 def test_folders_of_earlier_versions_stay_as_they_are(finished):
     """A run without maps from elsewhere has the fingerprints it had before there was such a setting."""
     assert "from_folder" not in json.loads((finished / "stages.json").read_text())["make-cams"]["settings"]["cams"]
+
+
+LOCAL = replace(QUICK.classifier, maps="local")
+
+
+def test_what_our_maps_decided_does_not_hold_for_those_of_another_method(world, maps, tmp_path):
+    work, fresh = tmp_path / "work", tmp_path / "fresh"
+    run_pipeline(world, work, replace(QUICK, classifier=LOCAL), stages=["check-data", "train-classifier"], workers=1)
+    assert {"seeds.low_alpha": 1.0}.items() <= {line.setting: line.value for line in WorkFolder(work).plan()}.items()
+    for folder in (work, fresh):
+        stages = ["make-cams", "make-seeds"]
+        run_pipeline(world, folder, taken(maps, classifier=LOCAL), stages=stages, workers=1, force=True)
+    assert snapshot(work / "seeds") == snapshot(fresh / "seeds")
+
+
+def test_what_our_maps_decided_holds_once_they_take_the_place_of_others(world, maps, tmp_path):
+    work = tmp_path / "work"
+    chosen = ["check-data", "train-classifier"]
+    run_pipeline(world, work, taken(maps, classifier=LOCAL), stages=chosen, workers=1)
+    plan = [line for line in WorkFolder(work).plan() if line.stage == "train-classifier"]
+    assert {line.setting for line in plan} >= {"seeds.low_alpha", "seeds.crf_scale", "masks.source"}
+    assert adapted(taken(maps), plan).seeds.low_alpha == 4.0
+    assert adapted(QUICK, plan).seeds.low_alpha == 1.0
+    assert "plan: seeds.low_alpha" not in (work / "log.txt").read_text()

@@ -122,3 +122,10 @@ def test_what_took_hours_is_said_before_it_is_forced():
     slow = {name: replace(record, seconds=3600.0) for name, record in records().items()}
     with pytest.raises(InputError, match=r"to recompute: .* \(which took \d\.0 h\)"):
         plan(with_setting("learn", rate=2), slow)
+
+
+def test_what_a_local_classifier_sees_depends_on_the_size_of_the_images():
+    cam = replace(PipelineConfig(), classifier=replace(PipelineConfig().classifier, maps="cam"))
+    for config, decides in ((PipelineConfig(), True), (cam, False)):
+        (stage,) = (stage for stage in stages_of(config) if stage.name == "train-classifier")
+        assert ("longest_side" in stage.settings) == decides

@@ -63,8 +63,11 @@ class Decision:
         return f"{self.setting} = {value}"
 
 
+OF_THE_CLASSIFIER = "train-classifier"
+"""The stage whose decisions are about the classifier's maps."""
+
 PROBABILITIES = tuple(
-    Decision(setting, value, "maps of probabilities", "train-classifier")
+    Decision(setting, value, "maps of probabilities", OF_THE_CLASSIFIER)
     for setting, value in (
         ("seeds.low_alpha", 1.0),
         ("seeds.high_alpha", 4.0),
@@ -73,6 +76,18 @@ PROBABILITIES = tuple(
     )
 )
 """What holds for maps that are probabilities: background is what the classes leave of 1; a walk thins out both."""
+
+
+def holds(config: PipelineConfig, decision: Decision) -> bool:
+    """Return whether a decision holds: those about the classifier's maps do not for another method's.
+
+    Example:
+        >>> from affinitynet.config.settings import CamConfig
+        >>> theirs = PipelineConfig(cams=CamConfig(from_folder="maps"))
+        >>> holds(PipelineConfig(), PROBABILITIES[0]), holds(theirs, PROBABILITIES[0])
+        (True, False)
+    """
+    return config.cams.from_folder is None or decision.stage != OF_THE_CLASSIFIER
 
 
 def lines_of(plan: Iterable[Decision]) -> list[str]:
@@ -100,7 +115,8 @@ def adapted(config: PipelineConfig, plan: Iterable[Decision] = ()) -> PipelineCo
         >>> found.low_alpha, found.high_alpha
         (1.0, 32.0)
     """
-    values = {**PAPER, **{decision.setting: decision.value for decision in plan if decision.setting in PAPER}}
+    decided = {d.setting: d.value for d in plan if d.setting in PAPER and holds(config, d)}
+    values = {**PAPER, **decided}
     values |= _in_order(config, values)
     wished = float(values["masks.alpha"])
     values["masks.alpha"] = min(config.walk.alphas, key=lambda walked: abs(walked - wished))

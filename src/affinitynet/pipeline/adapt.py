@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from affinitynet.config.adaptation import PROBABILITIES, Decision
+from affinitynet.config.adaptation import OF_THE_CLASSIFIER, PROBABILITIES, Decision
 from affinitynet.models.local_classifier import LOCAL
 from affinitynet.work.learnt import Learnt
 
@@ -22,8 +22,6 @@ SHOWN = 60.0
 
 LONG_SIDES = (512, 1024)
 """Least and greatest long side of the images it learns from: more makes it slow, and a crop of it too small a part."""
-
-STAGE = "train-classifier"
 
 
 def decisions(learnt: Learnt) -> list[Decision]:
@@ -54,7 +52,7 @@ def decisions(learnt: Learnt) -> list[Decision]:
         ("segmenter.rounds", rounds, f"{pieces} are {fit} for the network to sharpen"),
         ("refine.masks", True, "the segmentation network, told the tags, has learnt from all images"),
     ]
-    return [*PROBABILITIES, *(Decision(*decision, STAGE) for decision in decided), _long_side(learnt)]
+    return [*PROBABILITIES, *(Decision(*decision, OF_THE_CLASSIFIER) for decision in decided), _long_side(learnt)]
 
 
 def _long_side(learnt: Learnt) -> Decision:
@@ -63,7 +61,7 @@ def _long_side(learnt: Learnt) -> Decision:
     least, greatest = LONG_SIDES
     side = min(max(round(SHOWN / part), least), greatest)
     reason = f"pieces of {100 * part:.1f} % of the long side have {part * side:.0f} pixels then"
-    return Decision("segmenter.long_side", side, reason, STAGE)
+    return Decision("segmenter.long_side", side, reason, OF_THE_CLASSIFIER)
 
 
 def _median(values: Sequence[float | None], unknown: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from affinitynet.config.adaptation import Decision, adapted, is_open, lines_of
+from affinitynet.config.adaptation import Decision, adapted, holds, is_open, lines_of
 from affinitynet.config.settings import RANDOM, PipelineConfig
 from affinitynet.config.trainings import TrainConfig
 from affinitynet.data.collection import Collection
@@ -57,7 +57,7 @@ class Context:
         made = [decision for decision in decisions if is_open(self.given, decision.setting)]
         if self.runtime.processes.first:
             self.work.decide(made)
-            for line in lines_of(made):
+            for line in lines_of(decision for decision in made if holds(self.given, decision)):
                 self.runtime.progress.say(f"plan: {line}")
 
     @property

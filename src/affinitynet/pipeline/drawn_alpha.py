@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from affinitynet.config.adaptation import Decision, given, is_open, seed_crf
+from affinitynet.config.adaptation import OF_THE_CLASSIFIER, Decision, given, is_open, seed_crf
 from affinitynet.inference.refine import map_scores
 from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.local_classifier import LocalClassifier
@@ -27,8 +27,6 @@ a high one fits."""
 EACH, MOST = 20, 60
 """Drawn images that choose, of each class where there are many, and in all: enough for a difference of a point or two,
 at one to ten seconds each."""
-
-STAGE = "train-classifier"
 
 
 def choose_low_alpha(context: Context, model: LocalClassifier) -> None:
@@ -51,7 +49,7 @@ def choose_low_alpha(context: Context, model: LocalClassifier) -> None:
     low, high = given(config.seeds.low_alpha), given(config.seeds.high_alpha)
     alpha, because = closest(LOW_ALPHAS, measured, low)
     found = (("seeds.low_alpha", alpha), ("seeds.high_alpha", alpha * high / low))
-    context.decide(Decision(setting, value, because, STAGE) for setting, value in found)
+    context.decide(Decision(setting, value, because, OF_THE_CLASSIFIER) for setting, value in found)
 
 
 def closest(alphas: Sequence[float], measured: np.ndarray, usual: float) -> tuple[float, str]:
@@ -125,5 +123,5 @@ def _measure(context: Context, model: LocalClassifier, records: Sequence[TaggedI
             mask = decide(crf(scores) if config.masks.source == "crf" else scores, record.tags, drawn.shape)
             measured[row, number] = confusion(mask, drawn, labels)
 
-    context.runtime.for_each_image(f"{STAGE}: drawn masks", compare, range(len(records)))
+    context.runtime.for_each_image(f"{OF_THE_CLASSIFIER}: drawn masks", compare, range(len(records)))
     return measured

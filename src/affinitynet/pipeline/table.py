@@ -204,7 +204,8 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     """Return the stages with what they need under some settings.
 
     Activation maps of another method need no classifier; then only what starts from the classifier needs it. The walk
-    needs the network that it follows, not the other one. The paper's classifier learns from tags alone.
+    needs the network that it follows, not the other one. The paper's classifier learns from tags alone, and sees images
+    at their own size.
 
     Example:
         >>> from affinitynet.config.settings import CamConfig, PipelineConfig
@@ -212,7 +213,8 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
         [(), ('make-cams',), ('make-seeds', 'train-classifier')]
     """
     taken, other = config.cams.from_folder is not None, of_other_propagation(config)
-    sees_drawn = config.classifier.maps == "local" and config.classifier.trained is None
+    local = config.classifier.maps == "local"
+    sees_drawn = local and config.classifier.trained is None
     starting = {"train-affinity": config.affinity.start, "train-segmenter": config.segmenter.start}
 
     def needs(stage: Stage) -> tuple[str, ...]:
@@ -224,7 +226,10 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
     def drawn(stage: Stage) -> bool:
         return stage.drawn and (stage.name != "train-classifier" or sees_drawn)
 
-    return tuple(replace(stage, needs=needs(stage), drawn=drawn(stage)) for stage in STAGES)
+    def settings(stage: Stage) -> tuple[str, ...]:
+        return (*stage.settings, "longest_side") if local and stage.name == "train-classifier" else stage.settings
+
+    return tuple(replace(stage, needs=needs(stage), settings=settings(stage), drawn=drawn(stage)) for stage in STAGES)
 
 
 def why_left_out(stage: str, config: PipelineConfig) -> str | None:

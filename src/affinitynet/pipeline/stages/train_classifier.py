@@ -72,7 +72,7 @@ def train_classifier(context: Context) -> None:
     if config.trained:
         model = _trained(context, Path(config.trained))
         if isinstance(model, LocalClassifier) and context.runtime.processes.first:
-            _decide(context, Learnt(look_at_places(context, model), LOCAL))
+            context.decide(decisions(Learnt(look_at_places(context, model), LOCAL)))
         context.finish_training("classifier", model)
     elif config.maps == LOCAL:
         if context.runtime.processes.first:
@@ -93,15 +93,9 @@ def _trained(context: Context, path: Path) -> TagClassifier | LocalClassifier:
 def _train_local(context: Context) -> None:
     model, learnt = learn_places(context)
     found = Learnt(learnt, LOCAL)
-    _decide(context, found)
+    context.decide(decisions(found))
     choose_low_alpha(context, model)
     _finish(context, model, found)
-
-
-def _decide(context: Context, found: Learnt) -> None:
-    """Decide what was left open, unless another method's maps take the place of those that speak for it."""
-    if context.config.cams.from_folder is None:
-        context.decide(decisions(found))
 
 
 def _train(context: Context) -> None:

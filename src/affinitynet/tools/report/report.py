@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from affinitynet.config.adaptation import given, lines_of
+from affinitynet.config.adaptation import given, holds, lines_of
+from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import Summary, summarise
 from affinitynet.files import write_text
@@ -71,7 +72,7 @@ def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | Non
         class_bars={split: _class_bars(steps) for split, steps in metrics.items()},
         confusions={split: _confusion(steps, collection.classes) for split, steps in metrics.items()},
         understood=_understood(folder),
-        said=_said(folder),
+        said=_said(folder, finished.config),
         left_out=folder.left_out(),
         stages=stages,
         charts=_charts(folder),
@@ -95,14 +96,14 @@ def _understood(folder: WorkFolder) -> Summary | None:
     return None if facts is None else summarise(facts)
 
 
-def _said(folder: WorkFolder) -> list[tuple[str, str, list[str]]]:
+def _said(folder: WorkFolder, config: PipelineConfig) -> list[tuple[str, str, list[str]]]:
     """Return (anchor, heading, lines) of what the run has found out of the collection, as it was said at the time."""
-    learnt = read_learnt(folder.classifier_file)
+    learnt, plan = read_learnt(folder.classifier_file), (line for line in folder.plan() if holds(config, line))
     advice = folder.advice_file.read_text(encoding="utf-8").splitlines() if folder.advice_file.exists() else []
     return [
         ("help", "What would help most?", advice),
         ("learnt", "Was each class learnt from the tags?", learnt.lines() if learnt else []),
-        ("plan", "What was decided for this collection, and why?", lines_of(folder.plan())),
+        ("plan", "What was decided for this collection, and why?", lines_of(plan)),
     ]
 
 
