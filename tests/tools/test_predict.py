@@ -17,7 +17,7 @@ from affinitynet.errors import InputError, Problems
 from affinitynet.files import save_weights
 from affinitynet.models.segmenter import Segmenter
 from affinitynet.runtime.runtime import Runtime
-from affinitynet.tools.predict import predict_images
+from affinitynet.tools.predict import _Run, predict_images
 from affinitynet.tools.sources import find_images
 from tests.support.deep import tiff
 
@@ -167,6 +167,25 @@ def wait_for(path: Path) -> None:
     end = time.monotonic() + 20
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.02)
+
+
+def test_ctrl_c_amid_images_that_were_added_counts_those_that_are_done(model, tmp_path, monkeypatch):
+    (tmp_path / "new").mkdir()
+    added = {name: picture(tmp_path / "added" / f"{name}.png") for name in ("1", "2", "3", "4")}
+    write = _Run._write
+
+    def interrupted(run, name, image):
+        time.sleep(0.05)
+        if name != "1":
+            raise KeyboardInterrupt
+        write(run, name, image)
+
+    monkeypatch.setattr(_Run, "_write", interrupted)
+    monkeypatch.setattr("affinitynet.tools.predict._added", lambda *_: iter([added]))
+    done = predict_images([tmp_path / "new"], tmp_path / "out", model, watch=True, runtime=Runtime(workers=1))
+    assert masks(tmp_path / "out") == {"1.png"}
+    assert done.labelled == 1
+    assert done.seconds >= 0.1
 
 
 def test_only_a_folder_can_be_watched(model, tmp_path):

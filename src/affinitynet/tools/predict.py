@@ -96,7 +96,7 @@ def predict_images(
     run = _Run(predictor, out, overlays, scores, problems)
     run.label(found.images, runtime)
     if watch:
-        runtime.progress.say(f"{run.tried} images labelled; watching for more, until Ctrl-C")
+        runtime.progress.say(f"{len(run.labelled)} images labelled; watching for more, until Ctrl-C")
         try:
             for added in _added(sources, without, found):
                 run.label(added, runtime)
@@ -119,7 +119,8 @@ class _Run:
     ) -> None:
         self.predictor, self.out, self.overlays, self.scores, self.problems = predictor, out, overlays, scores, problems
         self.masks, self.probabilities = Artifacts(out, MASKS), Artifacts(out, PROBABILITIES)
-        self.tried, self.seconds = 0, 0.0
+        self.labelled: list[str] = []
+        self.seconds = 0.0
         self.notes: list[tuple[str, str]] = []
         self.refused: dict[str, str] = {}
 
@@ -130,9 +131,10 @@ class _Run:
         self.refused = dict(runtime.processes.gather(list(refused.items())))
         missing = [name for name in own if name in self.refused or name not in self.masks]
         start = time.monotonic()
-        self.tried += len(missing)
-        runtime.for_each_image("predict", lambda name: self._one(name, images[name]), missing, total=len(own))
-        self.seconds += time.monotonic() - start
+        try:
+            runtime.for_each_image("predict", lambda name: self._one(name, images[name]), missing, total=len(own))
+        finally:  # --watch reports what it did before Ctrl-C
+            self.seconds += time.monotonic() - start
 
     def _one(self, name: str, path: Path) -> None:
         image = None
@@ -147,6 +149,7 @@ class _Run:
                 self.notes.append((_OWN_VALUES, name))
         if image is not None:
             self._write(name, image)
+            self.labelled.append(name)
 
     def _write(self, name: str, image: np.ndarray) -> None:
         from affinitynet.ops.decision import labels_at
@@ -225,5 +228,5 @@ def _summed(run: _Run, found: FoundImages, runtime: Runtime) -> Predicted:
     lines = summary_of(passed for passed in found.passed_over if not passed.picture)
     if found.junk:
         lines.append(f"{found.junk} hidden or left behind by the system")
-    labelled = sum(processes.gather([run.tried])) - len(failed)
+    labelled = sum(processes.gather([len(run.labelled)]))
     return Predicted(labelled, left_out, run.seconds, tuple(lines), said.remarks)
