@@ -2,6 +2,7 @@
 
 import _thread
 import io
+import json
 import shutil
 import signal
 import threading
@@ -25,7 +26,11 @@ from tests.support.deep import tiff
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A segmentation network with random weights."""
-    path = tmp_path_factory.mktemp("model") / "segmenter.safetensors"
+    return saved_network(tmp_path_factory.mktemp("model"))
+
+
+def saved_network(folder: Path) -> Path:
+    path = folder / "segmenter.safetensors"
     network = Segmenter("LargeFOV", "lite", ["cat", "dog"])
     save_weights(path, network.state_dict(), network.settings)
     return path
@@ -62,6 +67,82 @@ def test_it_says_how_fast_it_was_and_what_it_did_not_look_at(model, tmp_path, ca
     shutil.move(out, new / "earlier")
     assert main([*command[:3], str(tmp_path / "out"), *command[4:]]) == 0
     assert masks(tmp_path / "out") == {"1.png", "2.png", "sub/3.png"}
+
+
+@pytest.fixture
+def predict(model, tmp_path):
+    """Labels two photographs in ``new`` into ``out``."""
+    for name in ("1.jpg", "sub/2.jpg"):
+        picture(tmp_path / "new" / name)
+
+    def run(*flags: str, model: Path = model) -> int:
+        folders = [str(tmp_path / "new"), "--out", str(tmp_path / "out")]
+        return main(["predict", *folders, "--model", str(model), "--workers", "1", *flags])
+
+    return run
+
+
+def test_masks_of_another_network_are_not_passed_off_as_its_own(predict, tmp_path, capsys):
+    assert predict() == 0
+    note = (tmp_path / "out" / "affinitynet.json").read_bytes()
+    (tmp_path / "out" / "masks" / "1.png").unlink()
+    capsys.readouterr()
+    assert predict(model=saved_network(tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        f"affinitynet: --out {tmp_path / 'out'}: has masks that another network made; "
+        "name another folder, or delete this one\n"
+    )
+    assert masks(tmp_path / "out") == {"sub/2.png"}
+    assert (tmp_path / "out" / "affinitynet.json").read_bytes() == note
+    assert predict() == 0  # the same command still continues
+    assert "1 images labelled" in capsys.readouterr().out
+    assert masks(tmp_path / "out") == {"1.png", "sub/2.png"}
+
+
+def test_masks_of_other_settings_are_refused_with_the_settings(predict, tmp_path, capsys):
+    (tmp_path / "work").mkdir()
+    saved_network(tmp_path / "work")
+    config = tmp_path / "work" / "config.yaml"
+    config.write_text("predict: {crf: true}")
+    assert predict(model=tmp_path / "work") == 0
+    config.write_text("predict: {crf: false}")
+    assert predict(model=tmp_path / "work") == 2
+    assert "has masks that other settings (predict.crf: True -> False) made" in capsys.readouterr().err
+
+
+def test_a_run_that_made_no_mask_leaves_the_folder_to_another_network(predict, tmp_path):
+    assert predict() == 0
+    shutil.rmtree(tmp_path / "out" / "masks")
+    assert predict(model=saved_network(tmp_path)) == 0
+    assert predict() == 2
+
+
+@pytest.mark.parametrize("note", [None, '{"command": "predict", "model": "old"}'])
+def test_a_folder_of_an_older_version_continues(predict, tmp_path, note, capsys):
+    assert predict() == 0
+    file = tmp_path / "out" / "affinitynet.json"
+    file.unlink()
+    if note is not None:
+        file.write_text(note)
+    (tmp_path / "out" / "masks" / "1.png").unlink()
+    other = saved_network(tmp_path)
+    for labelled in (1, 0):
+        capsys.readouterr()
+        assert predict(model=other) == 0
+        assert f"{labelled} images labelled" in capsys.readouterr().out
+    assert json.loads(file.read_text()) == {"command": "predict", "model": str(other)}  # who made the rest is not known
+
+
+def test_what_is_asked_for_later_is_added(predict, tmp_path, capsys):
+    assert predict() == 0
+    for flag, files in (("--overlays", "overlays/*.jpg"), ("--scores", "scores/*.npz")):
+        folder, pattern = (tmp_path / "out" / files).parent, Path(files).name
+        for labelled in (2, 0):
+            capsys.readouterr()
+            assert predict(flag) == 0
+            assert f"{labelled} images labelled" in capsys.readouterr().out
+            assert len(list(folder.rglob(pattern))) == 2
 
 
 def test_values_of_more_than_8_bits_are_said_where_the_network_has_seen_none(model, tmp_path, capsys):

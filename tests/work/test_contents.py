@@ -26,7 +26,7 @@ def test_a_settled_file_is_read_once(tmp_path, monkeypatch):
     first = Contents(tmp_path / "memory.json")
     digest = first.digests([image])
     first.save()
-    monkeypatch.setattr("affinitynet.work.contents._read_digest", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("affinitynet.work.contents.digest_of", lambda path: pytest.fail("read again"))
     assert Contents(tmp_path / "memory.json").digests([image]) == digest
 
 

@@ -60,14 +60,11 @@ class SegmentationPredictor:
         Raises:
             InputError: there is no segmentation network.
         """
-        path, config = Path(source), PipelineConfig()
-        if path.is_dir():
-            folder = WorkFolder(path)
-            path = folder.weights("segmenter")
-            if not path.exists():
-                raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
+        weights, config = weights_file(source), PipelineConfig()
+        if Path(source).is_dir():
+            folder = WorkFolder(Path(source))
             config = adapted(read_config(folder.config_file, config), folder.plan())
-        return cls(Segmenter.load(path), config.predict, device)
+        return cls(Segmenter.load(weights), config.predict, device)
 
     @property
     def values(self) -> ValueRanges | None:
@@ -205,6 +202,20 @@ class SegmentationPredictor:
         x = torch.cat([x.flip(-1) if flipped else x for flipped in mirrored])
         x = x.contiguous(memory_format=torch.channels_last)
         return View(self.model, self.model.coarse(x, tags_known), size, mirrored)
+
+
+def weights_file(source: Path | str) -> Path:
+    """Return the weights of a work folder's segmentation network, or ``source`` if it is no folder.
+
+    Raises:
+        InputError: the work folder has none.
+    """
+    if not Path(source).is_dir():
+        return Path(source)
+    path = WorkFolder(Path(source)).weights("segmenter")
+    if not path.exists():
+        raise InputError(f"{source}: has no segmenter.safetensors; run `affinitynet train-segmenter` first")
+    return path
 
 
 def views_of(config: PredictConfig) -> list[tuple[float, tuple[bool, ...]]]:

@@ -6,17 +6,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from affinitynet.config.config_file import differences, to_dict
 from affinitynet.data.image_files import PREDICTED, summary_of
 from affinitynet.data.images import read_image
 from affinitynet.errors import InputError, LeftOut, OnError, Problems, Remark
-from affinitynet.files import atomic_file, write_json
+from affinitynet.files import atomic_file, read_json, write_json
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.sources import FoundImages, find_images
 from affinitynet.work.artifacts import MASKS, PROBABILITIES, Artifacts
+from affinitynet.work.contents import digest_of
 from affinitynet.work.drive import refused_names
 from affinitynet.work.folder import save_left_out
 
@@ -64,8 +66,8 @@ def predict_images(
 ) -> Predicted:
     """Label images without tags, by the segmentation network that the masks trained.
 
-    (Images with tags are labelled better by make-masks.) Names and sub-folders are kept. Masks that exist are left
-    alone, so that the same command continues.
+    (Images with tags are labelled better by make-masks.) Names and sub-folders are kept. Images that have all that is
+    asked for are left alone, so that the same command continues.
 
     Args:
         sources: Image files, folders that are searched through, and lists of both: files that end in .txt, with a path
@@ -80,7 +82,8 @@ def predict_images(
         runtime: how to compute; its processes share the images.
 
     Raises:
-        InputError: a source is missing or not an image, or there is no model.
+        InputError: a source is missing or not an image, there is no model, or ``out`` has masks that another network or
+            other settings made.
     """
     problems, runtime = Problems(on_error), runtime or Runtime()
     without = [out / folder for folder in (MASKS.folder, PROBABILITIES.folder, OVERLAYS)]
@@ -91,8 +94,9 @@ def predict_images(
     from affinitynet.inference.untagged import SegmentationPredictor
 
     predictor = SegmentationPredictor.load(model, runtime.device)
+    note = _note(out, model, predictor)
     if runtime.processes.first:
-        write_json(out / PREDICTED, {"command": "predict", "model": str(model)})
+        write_json(out / PREDICTED, note)
     run = _Run(predictor, out, overlays, scores, problems)
     run.label(found.images, runtime)
     if watch:
@@ -125,16 +129,26 @@ class _Run:
         self.refused: dict[str, str] = {}
 
     def label(self, images: dict[str, Path], runtime: Runtime) -> None:
-        """Label this process's share of the images that have no mask yet."""
+        """Label this process's share of the images that lack something that is asked for."""
         own = runtime.processes.share(list(images))
         refused = refused_names(self.out, images) if runtime.processes.first else {}
         self.refused = dict(runtime.processes.gather(list(refused.items())))
-        missing = [name for name in own if name in self.refused or name not in self.masks]
+        missing = [name for name in own if name in self.refused or not self._finished(name)]
         start = time.monotonic()
         try:
             runtime.for_each_image("predict", lambda name: self._one(name, images[name]), missing, total=len(own))
         finally:  # --watch reports what it did before Ctrl-C
             self.seconds += time.monotonic() - start
+
+    def _finished(self, name: str) -> bool:
+        return (
+            name in self.masks
+            and (not self.scores or name in self.probabilities)
+            and (not self.overlays or self._overlay(name).exists())
+        )
+
+    def _overlay(self, name: str) -> Path:
+        return self.out / OVERLAYS / f"{name}.jpg"
 
     def _one(self, name: str, path: Path) -> None:
         image = None
@@ -162,9 +176,32 @@ class _Run:
         else:
             mask = self.predictor.predict(image)
         if self.overlays:
-            with atomic_file(self.out / OVERLAYS / f"{name}.jpg") as file:
+            with atomic_file(self._overlay(name)) as file:
                 Image.fromarray(overlay_mask(image, mask)).save(file, "JPEG", quality=90)
-        self.masks.save(name, mask)  # last: an image with a mask is finished
+        self.masks.save(name, mask)  # last: whoever waits for a mask finds the rest beside it
+
+
+def _note(out: Path, model: Path, predictor: SegmentationPredictor) -> dict[str, Any]:
+    """Return what to note beside the masks: the network and the settings that decide them.
+
+    Raises:
+        InputError: the folder has masks that others made.
+    """
+    from affinitynet.inference.untagged import weights_file
+
+    made_by = {"weights": digest_of(weights_file(model)), "predict": to_dict(predictor.config)}
+    note = {"command": "predict", "model": str(model)}
+    if not any(Artifacts(out, MASKS).names()):
+        return note | made_by
+    path = out / PREDICTED
+    earlier = read_json(path) if path.exists() else {}
+    if "weights" not in earlier:  # nobody knows what made these masks: a version before noted less
+        return note
+    if changed := differences({part: earlier.get(part) for part in made_by}, made_by):
+        same = earlier["weights"] == made_by["weights"]
+        other = f"other settings ({'; '.join(changed)})" if same else "another network"
+        raise InputError(f"--out {out}: has masks that {other} made; name another folder, or delete this one")
+    return note | made_by
 
 
 def _check_watch(sources: Sequence[Path], runtime: Runtime) -> None:

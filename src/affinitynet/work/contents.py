@@ -69,7 +69,7 @@ class Contents:
         stat, key = path.stat(), str(path.absolute())
         entry = self.seen.get(key) or self.known.get(key)
         if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns] or stat.st_mtime_ns > self._young():
-            entry = [stat.st_size, stat.st_mtime_ns, _read_digest(path)]
+            entry = [stat.st_size, stat.st_mtime_ns, digest_of(path)]
         self.seen[key] = entry
         return entry[2]
 
@@ -77,6 +77,11 @@ class Contents:
         return time.time_ns() - SETTLED
 
 
-def _read_digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the digest of what a file holds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
