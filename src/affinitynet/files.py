@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import struct
 import tempfile
 import time
@@ -62,8 +63,37 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to write to, which appears as ``path`` only once the block is left without an error.
+
+    Args:
+        path: does not exist yet, or is an empty folder.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with atomic_folder(folder / "a") as unfinished:
+        ...     _ = (unfinished / "b.txt").write_text("whole")
+        >>> [item.name for item in folder.iterdir()], (folder / "a" / "b.txt").read_text()
+        (['a'], 'whole')
+    """
+    exists = path.is_dir()
+    unfinished = path / UNFINISHED if exists else path.with_name(f"{UNFINISHED}{path.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed run
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        if exists:  # perhaps the root of a drive or somebody's current folder, which has to stay
+            for item in list(unfinished.iterdir()):
+                _put_in_place(item, path / item.name)
+        else:
+            _put_in_place(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Give a finished file its name.
+    """Give a finished file or folder its name.
 
     Some network and FUSE drives do not rename over a file that exists: there it is deleted first. On others a virus
     scanner or a cloud's client holds a file for a moment.

@@ -1,7 +1,9 @@
 """Exports, by the rules of the tools that read them; test_export_tools.py asks those tools themselves."""
 
 import json
+import sys
 from pathlib import Path, PurePosixPath
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -11,8 +13,10 @@ from PIL import Image, ImageDraw
 
 from affinitynet.cli import main
 from affinitynet.data.drawn_world import CLASSES
+from affinitynet.errors import InputError
 from affinitynet.files import voc_palette
 from affinitynet.tools.export.coco import write_coco
+from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.huggingface import write_huggingface
 from affinitynet.tools.export.polygons import polygons
 from affinitynet.tools.export.registry import FORMATS
@@ -275,6 +279,53 @@ def test_yolos_polygons_are_the_masks_of_the_run(work, tmp_path):
             points = np.array(corners, float).reshape(-1, 2) * picture.size
             ImageDraw.Draw(picture).polygon([*map(tuple, points)], fill=int(number) + 1)
         assert (np.asarray(picture) == truth).mean() > 0.999
+
+
+@pytest.mark.parametrize(("form", "module"), [("yolo", "cv2"), ("coco", "cv2"), ("coco", "pycocotools.mask")])
+def test_the_same_command_works_once_the_missing_package_is_there(work, tmp_path, form, module, capsys, monkeypatch):
+    command = ["export", "--work", str(work), "--format", form, "--out", str(tmp_path / form)]
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, module, None)
+        without.setattr(LabelledImages, "__iter__", lambda self: pytest.fail("an image is read first"))
+        assert main(command) == 2
+    assert "pip install 'affinitynet[export]'" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(("error", "code"), [(InputError(), 2), (OSError(), 1), (KeyboardInterrupt(), 1)])
+def test_an_export_that_fails_leaves_nothing(work, tmp_path, error, code, exists, monkeypatch):
+    there = tmp_path / "there"
+    (there / "voc").mkdir(parents=True) if exists else there.mkdir()
+    before = [*there.rglob("*")]
+    command = ["export", "--work", str(work), "--format", "voc", "--out", str(there / "voc")]
+    with monkeypatch.context() as failing:
+        failing.setattr("affinitynet.tools.export.voc.save_mask", Mock(side_effect=error))
+        assert main(command) == code
+    assert [*there.rglob("*")] == before
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_killed_export_left_does_not_stay(work, tmp_path, exists):
+    out = tmp_path / "voc"
+    unfinished = out / ".writing-" if exists else tmp_path / ".writing-voc"
+    (unfinished / "JPEGImages").mkdir(parents=True)
+    (unfinished / "JPEGImages" / "stale.jpg").touch()
+    exported(work, "voc", out)
+    assert not unfinished.exists()
+    assert len([*(out / "JPEGImages").iterdir()]) == 6
+    assert not (out / "JPEGImages" / "stale.jpg").exists()
+
+
+def test_an_empty_folder_is_filled_and_stays_the_same(work, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    exported(work, "voc", Path())
+    found = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert found == ["ImageSets", "JPEGImages", "SegmentationClass", "labelmap.txt", "labels.txt"]
+    assert (tmp_path / "here").samefile(Path())
 
 
 def test_what_is_changed_is_printed(work, tmp_path, capsys, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 
 from affinitynet.files import write_text
 from affinitynet.tools.export.common import LabelledImages, foreground, needs, write_image
-from affinitynet.tools.export.polygons import polygons
+from affinitynet.tools.export.polygons import opencv, polygons
 
 LEAST_SCORE = 1e-5
 """Of an object that is exported: pieces too small to count have 0."""
@@ -22,6 +22,7 @@ def write_coco(labelled: LabelledImages, target: Path) -> None:
 
     ``annotations/SPLIT.json`` is there a second time as ``instances_SPLIT.json``, the name that datumaro looks for.
     """
+    opencv()  # refuses before the first image is copied
     codec = needs("pycocotools.mask", "pycocotools")
     splits = tuple(labelled.splits)
     names = labelled.names(

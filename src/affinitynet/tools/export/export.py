@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affinitynet.errors import InputError, Remark, did_you_mean
+from affinitynet.files import UNFINISHED, atomic_folder
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.registry import FORMATS, formats_help
@@ -38,13 +39,14 @@ def export_masks(
         runtime: where progress is shown.
 
     Raises:
-        InputError: there is no such format, the work folder has no masks, or ``out`` exists.
+        InputError: there is no such format, the work folder has no masks, ``out`` exists, a package that the format
+            needs is not installed, or an image cannot be read.
     """
     if format not in FORMATS:
         raise InputError(
             f"--format {format}: unknown format; known: {', '.join(FORMATS)} {did_you_mean(format, FORMATS)}"
         )
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+    if any(item.name != UNFINISHED for item in out.iterdir()) if out.is_dir() else out.exists():
         raise InputError(f"--out {out}: exists already; choose a new folder")
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
@@ -67,7 +69,8 @@ def export_masks(
     )
     if len(names) < len(every):
         labelled.problems.warn(f"{len(every) - len(names)} images whose masks were rejected are left out")
-    FORMATS[format](labelled, out)
+    with atomic_folder(out) as unfinished:
+        FORMATS[format](labelled, unfinished)
     return Exported(len(names), labelled.problems.remarks)
 
 

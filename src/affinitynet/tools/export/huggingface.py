@@ -34,6 +34,6 @@ def write_huggingface(labelled: LabelledImages, target: Path) -> None:
         if not any(record.tags for record in labelled.splits[split]):
             labelled.problems.warn(
                 f"{split} has no image with a tag, so datasets cannot tell what tags are: load it by itself, "
-                f"data_dir={str(target / split)!r}"
+                f"with its folder {split} as data_dir"
             )
     write_text(target / "labels.txt", "\n".join(("background", *labelled.classes)) + "\n")

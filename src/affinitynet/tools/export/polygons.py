@@ -15,6 +15,15 @@ Up to 0.25 it passes no pixel's centre.
 """
 
 
+def opencv() -> Any:
+    """Return the module that finds outlines.
+
+    Raises:
+        InputError: OpenCV is not installed.
+    """
+    return needs("cv2", "opencv-python-headless")
+
+
 def polygons(region: np.ndarray) -> list[np.ndarray]:
     """Outline each connected part of a region by one polygon.
 
@@ -38,7 +47,7 @@ def polygons(region: np.ndarray) -> list[np.ndarray]:
         >>> sorted(polygons(region)[0].tolist())
         [[2.25, 1.25], [2.25, 3.75], [4.75, 1.25], [4.75, 3.75]]
     """
-    cv2 = needs("cv2", "opencv-python-headless")
+    cv2 = opencv()
     # At twice the size, even a line of one pixel has an inside.
     double = region.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     chains, tree = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

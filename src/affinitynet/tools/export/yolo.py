@@ -9,7 +9,7 @@ import numpy as np
 
 from affinitynet.files import write_text
 from affinitynet.tools.export.common import LabelledImages, foreground, write_image
-from affinitynet.tools.export.polygons import polygons
+from affinitynet.tools.export.polygons import opencv, polygons
 from affinitynet.tools.export.roles import in_roles, with_validation
 
 
@@ -18,6 +18,7 @@ def write_yolo(labelled: LabelledImages, target: Path) -> None:
 
     ``data.yaml`` has no ``path``, so that the images are found beside it from any current folder.
     """
+    opencv()  # refuses before the first image is copied
     labelled = with_validation(in_roles(labelled))
     names = labelled.names(_safe, "YOLO looks for labels where the last folder is called images")
     for split, record, mask in labelled:
