@@ -158,6 +158,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
+def system_error(error: OSError) -> str:
+    """Return what the system could not do, and with which file, in one line.
+
+    Example:
+        >>> system_error(OSError(28, "No space left on device", "masks/dog.png"))
+        'masks/dog.png: No space left on device'
+    """
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or one_line(error)}"
+
+
 def one_line(error: object) -> str:
     """Return a message without line breaks."""
     return " ".join(str(error).split())

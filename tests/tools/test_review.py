@@ -8,7 +8,7 @@ from affinitynet.errors import InputError
 from affinitynet.files import read_label_image
 from affinitynet.tools.review.actions import Brush, painted, read_action
 from affinitynet.tools.review.order import most_to_teach
-from affinitynet.tools.review.session import ConflictError, Listed
+from affinitynet.tools.review.session import ConflictError, Listed, UnknownImageError
 from affinitynet.tools.review.steps import Step, load_steps
 from tests.support.review import NAME, click, labels, opened
 
@@ -140,7 +140,7 @@ def test_other_actions_are_refused(session, work, action):
 def test_names_lead_nowhere_else(session):
     for name in ("../config", "/etc/passwd", "", "val_000/../val_001"):
         for ask in (session.picture, session.state, session.prepare):
-            with pytest.raises(KeyError):
+            with pytest.raises(UnknownImageError):
                 ask(name)
 
 

@@ -1,10 +1,12 @@
 """The review's server: what it answers, that nobody else gets in, and its page in a real browser."""
 
+import errno
 import http.client
 import json
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -104,6 +106,24 @@ class TestServer:
         assert visit("GET", "/etc/passwd")[0] == 404
         assert visit("POST", "/api/other", {"name": NAME, "version": 0, "action": {}})[0] == 404
         assert visit("GET", "/api/state?name=..%2F..%2Fconfig")[0] == 404
+
+    def test_a_full_disk_is_a_line_and_the_same_action_succeeds_once_there_is_room(self, visit, capsys, monkeypatch):
+        body = {"name": NAME, "version": 0, "action": {"kind": "accept"}}
+        full = OSError(errno.ENOSPC, "No space left on device", "corrections/0000.png")
+        with monkeypatch.context() as patch:
+            patch.setattr("affinitynet.tools.review.steps.save_mask", Mock(side_effect=full))
+            status, content, _ = visit("POST", "/api/act", body)
+        assert status == 500
+        said = json.loads(content)["error"]
+        assert said.startswith("corrections/0000.png: No space left on device; make sure")
+        assert capsys.readouterr().err == ""
+        assert visit("POST", "/api/act", body)[0] == 200
+
+    def test_a_mistake_of_ours_is_not_taken_for_an_unknown_image(self, visit, capsys, monkeypatch):
+        monkeypatch.setattr(visit.server.session, "_shown", Mock(side_effect=KeyError("version")))
+        with pytest.raises(http.client.RemoteDisconnected):
+            visit("GET", f"/api/state?name={NAME}")
+        assert "KeyError: 'version'" in capsys.readouterr().err
 
     def test_only_this_machine_is_listened_to(self, visit):
         assert visit.server.server_address[0] == "127.0.0.1"

@@ -27,7 +27,7 @@ from affinitynet.cli.flags import (
 )
 from affinitynet.cli.storage import local_copies
 from affinitynet.config.settings import PipelineConfig
-from affinitynet.errors import InputError, did_you_mean, one_line
+from affinitynet.errors import InputError, did_you_mean, one_line, system_error
 from affinitynet.runtime.memory import keep_freed_memory
 from affinitynet.runtime.progress import Progress, UnreadConsole
 from affinitynet.runtime.runtime import Runtime
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _stopped(one_line(error), 2)
     except OSError as error:  # a full disk, a folder that may not be written, storage that went away
-        where = f"{error.filename}: " if error.filename else ""
-        return _stopped(f"{where}{error.strerror or one_line(error)}{advice(error, resumes)}", 1)
+        return _stopped(f"{system_error(error)}{advice(error, resumes)}", 1)
     except MemoryError as error:
         fewer = "; try --workers 1" if command is not None and "workers" in command.computing else ""
         return _stopped(f"not enough memory ({one_line(error)}){fewer}{continues}", 1)

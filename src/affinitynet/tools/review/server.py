@@ -13,9 +13,9 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from affinitynet.errors import InputError
+from affinitynet.errors import InputError, system_error
 from affinitynet.files import voc_palette
-from affinitynet.tools.review.session import ConflictError, ReviewSession
+from affinitynet.tools.review.session import ConflictError, ReviewSession, UnknownImageError
 
 LARGEST_BODY = 2**20  # bytes; a long stroke has fifty thousand
 MOST_DIGITS = 12  # of a request's length; Python refuses to read thousands of them
@@ -149,21 +149,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, make: Callable[[], Any]) -> None:
         """Send what a function returns as JSON."""
-        self._try(lambda: self._send(HTTPStatus.OK, "application/json", json.dumps(make()).encode()))
+        self._try("application/json", lambda: json.dumps(make()).encode())
 
     def _picture(self, name: str) -> None:
-        self._try(lambda: self._send(HTTPStatus.OK, "image/jpeg", self.server.session.picture(name)))
+        self._try("image/jpeg", lambda: self.server.session.picture(name))
 
-    def _try(self, answer: Callable[[], None]) -> None:
-        """Answer, or say what is wrong."""
+    def _try(self, kind: str, make: Callable[[], bytes]) -> None:
+        """Send what a function returns, or say what is wrong."""
         try:
-            answer()
-        except KeyError:
+            content = make()
+        except UnknownImageError:
             self._refuse(HTTPStatus.NOT_FOUND, "no such image")
         except ConflictError:
             self._refuse(HTTPStatus.CONFLICT, "the image was changed in another tab: this is how it is now")
         except InputError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        except OSError as error:
+            cure = "make sure that its drive is there and has room, and do it again"
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{system_error(error)}; {cure}")
+        else:  # an error of sending is none of the drive
+            self._send(HTTPStatus.OK, kind, content)
 
     def _page(self) -> None:
         page = self.server.page()

@@ -32,6 +32,10 @@ KEPT = 4
 QUALITY = 90  # of the pictures' JPEG
 
 
+class UnknownImageError(Exception):
+    """There is no image of that name."""
+
+
 class ConflictError(Exception):
     """Somebody else has changed the image meanwhile."""
 
@@ -80,28 +84,28 @@ class ReviewSession:
         """Return an image as JPEG, at the size it is labelled at.
 
         Raises:
-            KeyError: there is no such image.
+            UnknownImageError: there is no such image.
         """
         file = io.BytesIO()
-        Image.fromarray(self._image(self._records[name][1])).save(file, "JPEG", quality=QUALITY)
+        Image.fromarray(self._image(self._record(name))).save(file, "JPEG", quality=QUALITY)
         return file.getvalue()
 
     def state(self, name: str) -> dict[str, Any]:
         """Return what holds of an image.
 
         Raises:
-            KeyError: there is no such image.
+            UnknownImageError: there is no such image.
         """
-        record = self._records[name][1]
+        record = self._record(name)
         return self._shown(record, self._steps(record))
 
     def prepare(self, name: str) -> None:
         """Let the networks look at an image, so that its mask follows the first click at once.
 
         Raises:
-            KeyError: there is no such image.
+            UnknownImageError: there is no such image.
         """
-        record = self._records[name][1]
+        record = self._record(name)
         with self._acting:
             steps = self._steps(record)
             numbers = self._numbers(steps.now.tags)
@@ -111,11 +115,11 @@ class ReviewSession:
         """Do something to an image, save it, and return what holds then.
 
         Raises:
-            KeyError: there is no such image.
+            UnknownImageError: there is no such image.
             InputError: there is no such action.
             ConflictError: it has changed since ``version``.
         """
-        record = self._records[name][1]
+        record = self._record(name)
         kind = action.get("kind")
         with self._acting:
             steps = self._steps(record)
@@ -130,6 +134,11 @@ class ReviewSession:
             before = self._mask(record, steps)
             after, step = self._done(record, steps, change, action, before)
             return self._shown(record, steps.add(step, after, before))
+
+    def _record(self, name: str) -> TaggedImage:
+        if name not in self._records:
+            raise UnknownImageError(name)
+        return self._records[name][1]
 
     def _done(
         self, record: TaggedImage, steps: Steps, change: Change, action: Action, before: np.ndarray
