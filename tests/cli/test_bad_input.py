@@ -109,6 +109,19 @@ def split_of_absent(root):
     return root, ["train.txt:1", "'zzz'"]
 
 
+def split_of_nothing(root):
+    write(plain_folder(root) / "splits" / "train.txt", "")
+    return root, ["split 'train': lists no image", "add some to it"]
+
+
+def split_of_nothing_beside_ground_truth(root):
+    write(plain_folder(root) / "splits" / "train.txt", "")
+    write(root / "splits" / "val.txt", "a.png\n")
+    (root / "masks").mkdir()
+    Image.new("L", (40, 32), 1).save(root / "masks" / "a.png")
+    return root, ["split 'train': lists no image", "add some to it"]
+
+
 def mask_of_another_size(root):
     plain_folder(root)
     (root / "masks").mkdir()
@@ -137,6 +150,11 @@ def too_many_classes(root):
 def voc_list_outside(root):
     write(tiny_voc(root) / "ImageSets" / "Segmentation" / "train_aug.txt", "../../secret\n")
     return root, ["train_aug.txt:1", "leads outside"]
+
+
+def voc_list_of_nothing(root):
+    write(tiny_voc(root) / "ImageSets" / "Segmentation" / "train_aug.txt", "")
+    return root, ["split 'train_aug': lists no image"]
 
 
 def voc_absent_image(root):

@@ -28,8 +28,8 @@ def check_data(context: Context) -> None:
     ``drawn``: the masks to learn from, if there are some.
 
     Raises:
-        InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or no training image
-            has a tag.
+        InputError: something cannot be used and ``on_error`` is "stop", or it is half of all; or there is no training
+            image, or none of them has a tag.
     """
     records = context.unchecked.targets(context.split)
     problems = Problems(context.config.on_error)
@@ -92,11 +92,15 @@ def _save_values(context: Context, measured: dict[str, Measured], problems: Prob
 def _check_rest(context: Context, left_out: tuple[LeftOut, ...], total: int) -> None:
     """Raise if too little is left to learn from."""
     unusable = len({left.name for left in left_out})
-    if 2 * unusable >= total:
+    if left_out and 2 * unusable >= total:
         raise InputError(
             f"{left_out[0].reason} ({unusable} of {total} images cannot be used; half of them may be left out at most)"
         )
     images = context.unchecked.without(left_out).split(context.split)
+    if not images:
+        raise InputError(
+            f"split {context.split!r}: lists no image that can be used; add some to it, or choose another --split"
+        )
     if not any(record.tags for record in images):
         raise InputError(
             f"split {context.split!r}: none of its {len(images)} images has a tag of "
