@@ -1,11 +1,21 @@
 """What limits a collection, from measured facts."""
 
 import numpy as np
+from PIL import Image
 
+from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.facts import ClassFacts, CollectionFacts, Pair
 from affinitynet.pipeline.advice import LINES, NAMED, advice, worse
+from affinitynet.pipeline.kept_tags import HEADER, Added, count_added
+from affinitynet.pipeline.run import open_context
+from affinitynet.runtime.runtime import Runtime
+from affinitynet.work.folder import WorkFolder
 from affinitynet.work.learnt import ClassLearnt, Learnt
 from affinitynet.work.metrics import BEST_CAM, CAM, CAM_CRF, MASKS, SEGMENTER, WALK, StepMetrics
+from affinitynet.work.rows import write_rows
+from tests.support.worlds import plain_folder
+
+NOTHING_ADDED = Added(0, 200, "added.csv")
 
 
 def of(classes, learnt, **facts):
@@ -14,7 +24,7 @@ def of(classes, learnt, **facts):
 
 def test_a_collection_without_a_fault_gets_no_advice():
     facts, learnt = of((ClassFacts("a", 120),), (ClassLearnt("a", 100, 20, 0.95, 0.5, 0.2, 200.0),))
-    assert advice(facts, learnt, added=0, tagged=120) == []
+    assert advice(facts, learnt, NOTHING_ADDED) == []
 
 
 def test_each_fault_has_its_line():
@@ -28,13 +38,13 @@ def test_each_fault_has_its_line():
         ),
         pairs=(Pair("rare", "twin", 28), Pair("always", "tiny", 3)),
     )
-    lines = advice(facts, learnt, added=60, tagged=190)
+    lines = advice(facts, learnt, Added(60, 190, "added.csv"))
     for expected in (
         "rare: not learnt from 30 images; tag about 70 more",
         "rare and twin come together in 28 of 30 images",
         "always: only 5 of 200 images are without it",
         "tiny: its pieces are about 11 pixels wide",
-        "in 60 of 190 tagged images",
+        "in 60 of 190 tagged images a class was not sure enough",
     ):
         assert any(line.startswith(expected) for line in lines), (expected, lines)
     assert len(lines) == 5
@@ -45,7 +55,7 @@ def test_advice_fits_a_screen():
     facts, learnt = of(
         tuple(ClassFacts(name, 20) for name in names), tuple(ClassLearnt(name, 16, 4, 0.1, 0.1) for name in names)
     )
-    assert len(advice(facts, learnt, 0, 200)) == LINES
+    assert len(advice(facts, learnt, NOTHING_ADDED)) == LINES
 
 
 def found(*pixels):
@@ -83,3 +93,18 @@ def test_many_classes_share_a_line():
     assert line.count("IoU") == NAMED
     assert "and 2 more classes" in line
     assert "rust" not in line
+
+
+def test_images_are_counted_once_without_drawn_ones_and_in_the_table_of_the_final_masks(tmp_path):
+    data = plain_folder(tmp_path / "data", "file,tags\na.png,cat;dog\nb.png,cat\nc.png,dog\nd.png,\n", count=4)
+    (data / "drawn").mkdir()
+    Image.new("L", (40, 32), 1).save(data / "drawn" / "b.png")
+    work = WorkFolder(tmp_path / "work")
+    context = open_context(data, work, PipelineConfig(), Runtime("cpu", 1))
+    assert count_added(context) == Added(0, 2, "added.csv")
+    rows = [("a", "cat", "added"), ("a", "dog", "added"), ("b", "cat", "added"), ("c", "dog", "missing")]
+    write_rows(work.added_file, HEADER, rows)
+    assert count_added(context) == Added(1, 2, "added.csv")
+    write_rows(work.added_refined_file, HEADER, [("a", "cat", "added"), ("c", "dog", "added")])
+    work.refined.save("a", np.zeros((2, 2), np.uint8))
+    assert count_added(context) == Added(2, 2, "added_refined.csv")

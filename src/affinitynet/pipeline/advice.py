@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from affinitynet.data.facts import CollectionFacts, read_facts
 from affinitynet.files import write_text
 from affinitynet.pipeline.context import Context
+from affinitynet.pipeline.kept_tags import Added, count_added
 from affinitynet.work.learnt import ENOUGH, LEARNT, PARTLY, Learnt, read_learnt
 from affinitynet.work.metrics import CAM, CAM_CRF, MASKS, WALK, WALK_CRF, Metrics
 
@@ -38,21 +39,20 @@ NAMED = 5
 """Classes that a line names."""
 
 
-def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> list[str]:
+def advice(facts: CollectionFacts, learnt: Learnt, added: Added) -> list[str]:
     """Return what would help most, a line each, the most pressing first.
 
     Args:
         facts: of the collection.
         learnt: what the classifier knows of each class.
-        added: times a tagged class had no pixel in the mask.
-        tagged: images with a tag.
+        added: how many images have a class in their mask that was not sure enough.
 
     Example:
         >>> from affinitynet.data.facts import ClassFacts
         >>> from affinitynet.work.learnt import ClassLearnt
         >>> facts = CollectionFacts(training_images=60, classes=(ClassFacts("rust", 40),))
         >>> learnt = Learnt((ClassLearnt("rust", 34, 6, 0.5, 0.4, share=0.01, size=90.0),), "local")
-        >>> advice(facts, learnt, 0, 40)
+        >>> advice(facts, learnt, Added(0, 40, "added.csv"))
         ['rust: not learnt from 40 images; tag about 60 more, and look for wrong tags with `affinitynet audit-tags`']
     """
     lines = [
@@ -61,10 +61,10 @@ def advice(facts: CollectionFacts, learnt: Learnt, added: int, tagged: int) -> l
         *_negatives(facts),
         *_small(learnt),
     ]
-    if added > MANY_ADDED * max(tagged, 1):
+    if added.images > MANY_ADDED * added.tagged:
         lines.append(
-            f"in {added} of {tagged} tagged images nothing was sure enough to be a mask, so the strongest place was "
-            "taken: look at these first (added.csv)"
+            f"in {added.images} of {added.tagged} tagged images a class was not sure enough anywhere to be in the "
+            f"mask, so its strongest place was taken: look at these first ({added.table})"
         )
     return lines[:LINES]
 
@@ -123,8 +123,7 @@ def say_advice(context: Context, metrics: Metrics) -> None:
     )
     facts, learnt = read_facts(context.work.collection_file), read_learnt(context.work.classifier_file)
     if facts is not None and learnt is not None:
-        tagged = sum(bool(record.tags) for record in context.target_images)
-        lines += advice(facts, learnt, context.work.added(), tagged)
+        lines += advice(facts, learnt, count_added(context))
     if lines:
         write_text(context.work.advice_file, "".join(f"{line}\n" for line in lines))
     for line in lines:

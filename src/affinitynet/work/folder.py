@@ -281,11 +281,6 @@ class WorkFolder:
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
 
-    def added(self) -> int:
-        """Return how often a tagged class had no pixel in a mask, before it was given its strongest place."""
-        table = self.added_refined_file if any(self.refined.names()) else self.added_file
-        return len(table.read_text("utf-8", "surrogateescape").splitlines()) - 1 if table.exists() else 0
-
     def plan(self) -> tuple[Decision, ...]:
         """Return what the collection has decided of the settings left open, from ``config.yaml``.
 
