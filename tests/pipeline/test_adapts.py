@@ -58,6 +58,17 @@ def test_the_plan_and_what_was_learnt_are_kept(made):
     assert "plan: " in (work / "log.txt").read_text()
 
 
+def test_where_nothing_is_held_out_nothing_is_said_to_be_measured(made, tmp_path):
+    config = replace(LOCAL, classifier=replace(LOCAL.classifier, hold_out=0.0))
+    run_pipeline(made[0], tmp_path / "work", config, stages=BEFORE_THE_MAPS, workers=1)
+    learnt = json.loads((tmp_path / "work" / "classifier.json").read_text())["classes"]
+    assert any(found["images"] for found in learnt)
+    assert {(found["held_out"], found["precision"], found["chance"]) for found in learnt} == {(0, None, 0.0)}
+    log = (tmp_path / "work" / "log.txt").read_text()
+    assert "average precision" not in log
+    assert "too few of its images were held out" in log
+
+
 def test_no_tagged_class_is_missing_in_silence(made):
     data, work = made
     names = json.loads((work / "classifier.json").read_text())["classes"]

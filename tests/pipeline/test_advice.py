@@ -50,6 +50,12 @@ def test_each_fault_has_its_line():
     assert len(lines) == 5
 
 
+def test_of_a_class_of_which_nothing_was_held_out_nobody_knows_whether_it_was_learnt():
+    facts, learnt = of((ClassFacts("rare", 3),), (ClassLearnt("rare", 3, 0, None, 0.0),))
+    (line,) = advice(facts, learnt, NOTHING_ADDED)
+    assert line.startswith("rare: too few images were held out to know")
+
+
 def test_advice_fits_a_screen():
     names = [f"c{n}" for n in range(40)]
     facts, learnt = of(

@@ -96,6 +96,16 @@ def test_a_class_that_no_held_out_image_has_is_learnt_all_the_same():
     assert model.places.weight.isfinite().all()
 
 
+def test_where_nothing_is_held_out_the_images_learnt_from_choose_the_start_but_measure_nothing():
+    model = LocalClassifier(build_backbone("lite"), ["a"])
+    training, _ = drawn(model, 12, 3, seed=0)
+    assert train_places(model, [(training, training)], seed=0).shape == (1,)
+    head = model.places.weight.clone()
+    nothing = training.only(np.zeros(12, bool))
+    assert np.isnan(train_places(model, [(training, nothing)], seed=0)).all()
+    assert torch.equal(head, model.places.weight)
+
+
 def test_many_classes_have_fewer_starts_and_are_learnt(monkeypatch):
     monkeypatch.setattr(places, "STEPS", 2)
     model = LocalClassifier(build_backbone("lite"), [f"c{n}" for n in range(150)])

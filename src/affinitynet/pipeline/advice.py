@@ -148,7 +148,10 @@ def _unlearnt(facts: CollectionFacts, learnt: Learnt) -> Iterator[str]:
             )
     unknown = [found.name for found in learnt.classes if found.precision is None and counts.get(found.name)]
     if unknown:
-        yield f"{', '.join(unknown[:5])}: too few images to know whether they were learnt; tag {ENOUGH} and more"
+        yield (
+            f"{', '.join(unknown[:NAMED])}: too few images were held out to know if they were learnt; tag {ENOUGH} "
+            "and more, or hold out more (--classifier.hold-out)"
+        )
 
 
 def _pairs(facts: CollectionFacts) -> Iterator[str]:

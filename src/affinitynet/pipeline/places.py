@@ -75,7 +75,7 @@ def _parts(places: Places, records: Sequence[TaggedImage], share: float, seed: i
     found = []
     for number in range(WAYS):
         held = hold_out(records, share, seed + number)
-        found.append((places.only(~held), places.only(held) if held.any() else places))
+        found.append((places.only(~held), places.only(held)))
         if not held.any() or held.sum() >= MOST:
             break
     return found

@@ -108,8 +108,8 @@ def train_places(
 
     Args:
         model: whose features they are.
-        parts: images to learn from, and held-out images whose tags choose between the starts; more than one way to
-            part them makes the choice of the sharpness surer.
+        parts: images to learn from, and held-out images whose tags choose between the starts (where none is held out,
+            those learnt from do); more than one way to part them makes the choice of the sharpness surer.
         seed: of the starts.
         contrast: of the model as it is by then, above 0.
         advance: called after each of the :data:`STEPS` steps of each part.
@@ -124,6 +124,8 @@ def train_places(
     quality = np.mean([found.quality for found in trained], 0)
     first, held_out = trained[-1], parts[0][1]
     _set_head(model, int(np.flatnonzero(quality >= quality.max() - ALIKE)[0]), first)
+    if not held_out.features:
+        return np.full(len(model.classes), np.nan)
     with torch.inference_mode():
         logits = torch.cat([model.image_logits(features[None]) for features in held_out.features])
     return average_precision(logits.cpu().numpy(), held_out.tags.cpu().numpy() > 0)
@@ -259,7 +261,7 @@ def _cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _losses(model: LocalClassifier, weight: Tensor, bias: Tensor, places: Places) -> Tensor:
-    """Return the mean loss of each start [sharpness, start, C]."""
+    """Return the mean loss of each start [sharpness, start, C]; NaN of no images."""
     total = weight.new_zeros(weight.shape[:3])
     for features, tags in zip(places.features, places.tags, strict=True):
         logits = _image_logits(model.standardised(features[None]), weight, bias)

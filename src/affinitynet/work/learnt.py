@@ -70,7 +70,10 @@ class ClassLearnt:
 them, and tag more images of it'
         """
         if self.precision is None:
-            return f"{self.name}: too few images to hold one out, so nobody knows whether it was learnt; tag more of it"
+            return (
+                f"{self.name}: too few of its images were held out to know whether it was learnt; tag more of it, or "
+                "hold out more (--classifier.hold-out)"
+            )
         found = f"average precision {self.precision:.2f}, guessing gives {self.chance:.2f}"
         unsure = f", on {self.held_out} images only" if self.held_out < ENOUGH else ""
         if self.skill >= LEARNT:
