@@ -47,6 +47,13 @@ def test_a_poor_class_is_said_to_be_poor(precision, said):
     assert said in ClassLearnt("a", 50, 20, precision, 0.3).remark
 
 
+def test_a_class_of_every_held_out_image_needs_images_without_it():
+    said = ClassLearnt("a", 50, 20, 1.0, chance=1.0).remark
+    assert "add images of the same places without it" in said
+    assert "tag more" not in said
+    assert "not learnt" not in said
+
+
 def test_classes_nobody_tagged_are_not_mentioned_and_many_fit_a_screen():
     few = Learnt((ClassLearnt("a", 50, 20, 0.9, 0.3), ClassLearnt("unused", 0, 0, None, 0.0)), "local")
     assert len(few.lines()) == 1

@@ -74,6 +74,11 @@ them, and tag more images of it'
                 f"{self.name}: too few of its images were held out to know whether it was learnt; tag more of it, or "
                 "hold out more (--classifier.hold-out)"
             )
+        if self.chance >= 1:
+            return (
+                f"{self.name}: in every held-out image, so nobody knows whether it was learnt; add images of the same "
+                "places without it"
+            )
         found = f"average precision {self.precision:.2f}, guessing gives {self.chance:.2f}"
         unsure = f", on {self.held_out} images only" if self.held_out < ENOUGH else ""
         if self.skill >= LEARNT:
