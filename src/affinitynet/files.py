@@ -30,6 +30,7 @@ REMAKE = "delete it and run the command of its stage again, which makes what is 
 """What helps against a damaged artifact."""
 
 UNFINISHED = ".writing-"  # prefix of files that are being written
+LOCK = ".lock"  # of a folder that one run at a time may use
 PAUSES = (0.05, 0.2, 0.5)  # seconds to wait for a file that another program holds
 _HELD = {errno.EACCES, errno.EBUSY}
 _NO_REPLACING = {errno.EEXIST, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

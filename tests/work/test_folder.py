@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from affinitynet.errors import InputError
-from affinitynet.files import atomic_file, load_arrays, save_arrays, save_mask, save_weights, write_json
+from affinitynet.files import UNFINISHED, atomic_file, load_arrays, save_arrays, save_mask, save_weights, write_json
 from affinitynet.models.weights.names import read_weights
 from affinitynet.work.folder import StageRecord, WorkFolder
 from tests.support.interrupts import Kill, Lifetime
@@ -55,6 +55,16 @@ def test_whoever_is_killed_while_forgetting_leaves_no_file_of_unknown_settings(t
             assert not record.finished or names == ["a", "b"]
         steps += 1
     assert steps > 4
+
+
+def test_a_run_that_ended_before_it_wrote_its_settings_may_be_started_again(tmp_path):
+    work = WorkFolder(tmp_path)
+    for name in (".lock", "log.txt", f"{UNFINISHED}abc"):
+        (tmp_path / name).touch()
+        work.check_is_ours()
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(InputError, match="so it is not a work folder"):
+        work.check_is_ours()
 
 
 def test_arrays_are_read_by_plain_numpy(tmp_path):

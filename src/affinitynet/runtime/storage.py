@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from affinitynet.errors import InputError, one_line
-from affinitynet.files import UNFINISHED, read_json, write_json
+from affinitynet.files import LOCK, UNFINISHED, read_json, write_json
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://.+", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ OTHER = -1, -1
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of this machine's disk, not of the storage."""
 
-OWN = (UNFINISHED, ".lock")
+OWN = (UNFINISHED, LOCK)
 """Beginnings of the names of files that are of use on one machine only."""
 
 _VERSIONS = ("ETag", "etag", "md5Hash")

@@ -19,7 +19,7 @@ from affinitynet.config.adaptation import Decision
 from affinitynet.config.config_file import read_yaml, stored_plan
 from affinitynet.data.corrections import Corrections
 from affinitynet.errors import InputError, LeftOut
-from affinitynet.files import UNFINISHED, read_json, write_json, write_text
+from affinitynet.files import LOCK, UNFINISHED, read_json, write_json, write_text
 from affinitynet.records import Instances, ScoreMaps, Seeds, ValueRanges, Walk
 from affinitynet.work.artifacts import (
     CAMS,
@@ -362,7 +362,7 @@ class WorkFolder:
             InputError: another run is at work in it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / ".lock", timeout=patience)
+        lock = FileLock(self.root / LOCK, timeout=patience)
         try:
             lock.acquire()
         except Timeout:
@@ -382,12 +382,17 @@ class WorkFolder:
     def check_is_ours(self) -> None:
         """Refuse a folder that holds something else.
 
+        A run that ended before it could write ``config.yaml`` leaves its lock and its log at most.
+
         Raises:
             InputError: it is a file, or a folder with other people's files in it.
         """
         if self.root.exists() and not self.root.is_dir():
             raise InputError(f"--work {self.root}: is a file; name a folder")
-        if self.root.is_dir() and any(self.root.iterdir()) and not self.config_file.exists():
+        if not self.root.is_dir() or self.config_file.exists():
+            return
+        names = {path.name for path in self.root.iterdir() if not path.name.startswith(UNFINISHED)}
+        if names - {LOCK, self.log_file.name}:
             raise InputError(
                 f"--work {self.root}: holds files but no config.yaml, so it is not a work folder; name a new one"
             )
