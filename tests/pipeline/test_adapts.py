@@ -124,6 +124,12 @@ def test_the_network_makes_the_masks_anew_and_the_first_ones_stay(tmp_path):
     assert len(list((work / "relabelled").iterdir())) == 4
     assert "without the tags the network finds" in (work / "log.txt").read_text()  # one step teaches it nothing
     assert not (work / "segmenter.round.safetensors").exists()
+    before = snapshot(work / "refined")
+    (work / "refined" / names[0]).unlink()
+    shutil.rmtree(work / "relabelled")  # of use between two rounds only
+    run_pipeline(data, work, ROUNDS, stages=("train-segmenter", "refine-masks"), workers=1)
+    assert "train-segmenter: done before" in (work / "log.txt").read_text()
+    assert snapshot(work / "refined") == before
 
 
 def test_a_network_that_does_not_find_a_class_does_not_make_its_masks(tmp_path, monkeypatch):

@@ -51,6 +51,16 @@ def test_what_was_drawn_is_the_mask(made):
     assert (read_label_image(work / "drawn" / f"{name}.png") == drawn).all()
 
 
+def test_a_drawn_mask_that_is_missing_is_read_again(made, tmp_path):
+    data, work, name, drawn = made
+    work = copied(work, tmp_path / "work")
+    (work / "drawn" / f"{name}.png").unlink()
+    run_pipeline(data, work, QUICK, stages=("check-data",), workers=1)
+    assert (read_label_image(work / "drawn" / f"{name}.png") == drawn).all()
+    run_pipeline(data, work, QUICK, workers=1)
+    assert "check-data: done before" in (work / "log.txt").read_text()
+
+
 def test_it_is_said_and_not_measured(made):
     _, work, _, _ = made
     assert "1 mask to learn from, never measured" in (work / "log.txt").read_text()

@@ -24,7 +24,7 @@ from affinitynet.tools.export.export import export_masks
 from affinitynet.tools.report.report import write_report
 from affinitynet.work.folder import WorkFolder
 from tests.support.interrupts import interrupted
-from tests.support.worlds import QUICK, snapshot, tags_of, tiny_world
+from tests.support.worlds import QUICK, copied, snapshot, tags_of, tiny_world
 
 BOUNDARIES = replace(
     QUICK,
@@ -86,6 +86,14 @@ def test_objects_fill_the_masks(made):
             assert (mask[found.mask(number)] == kind + 1).all()
             assert found.mask(number).any()
             assert 0 <= score <= 1
+
+
+def test_objects_that_are_missing_are_found_again(made, tmp_path):
+    work = copied(made[1], tmp_path / "work")
+    before = snapshot(work / "instances")
+    (work / "instances" / next(iter(before))).unlink()
+    run_pipeline(made[0], work, BOUNDARIES, stages=("make-instances",), workers=1)
+    assert snapshot(work / "instances") == before
 
 
 def test_every_object_is_an_annotation_of_coco_and_a_layer_of_the_report(made, tmp_path):

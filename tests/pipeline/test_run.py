@@ -13,8 +13,10 @@ from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import MaskConfig, PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.inference.tagged import MaskPredictor
+from affinitynet.pipeline.labelling import LABELLING
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.pipeline.table import STAGES
+from affinitynet.work.artifacts import KINDS
 from affinitynet.work.folder import WorkFolder
 from tests.support.interrupts import interrupted
 from tests.support.worlds import QUICK, copied, plain_folder, snapshot, tags_of
@@ -112,6 +114,22 @@ def test_a_damaged_artifact_is_made_again_by_the_command_that_its_cure_names(wor
     run_pipeline(world, work, QUICK, workers=1, stages=["make-cams", "evaluate"])
     after = snapshot(work)
     assert all(after[name] == before[name] for name in before if name.startswith(("cams", "metrics.json")))
+
+
+def test_a_file_of_each_kind_is_made_again_by_its_stage_and_nothing_more_is_said_to_be_missing(
+    world, finished, tmp_path
+):
+    work = copied(finished, tmp_path / "w")
+    before = {name: content for name, content in snapshot(work).items() if name.split("/")[0] in KINDS}
+    first = {name.split("/")[0]: name for name in sorted(before, reverse=True)}
+    assert {"walks", "masks", "segmented"} <= set(first)
+    for name in first.values():
+        (work / name).unlink()
+    run_pipeline(world, work, QUICK, workers=1, stages=LABELLING)
+    assert snapshot(work).items() >= before.items()
+    (work / "log.txt").unlink()
+    run_pipeline(world, work, QUICK, workers=1, stages=LABELLING)
+    assert "missing" not in (work / "log.txt").read_text()
 
 
 @pytest.mark.parametrize("content", [None, "[", "[]", '{"make-cams": 1}'])

@@ -10,19 +10,16 @@ from itertools import takewhile
 from affinitynet.errors import InputError
 from affinitynet.pipeline.context import Context
 from affinitynet.pipeline.facts import gather_facts
+from affinitynet.pipeline.missing import images_of, incomplete
 from affinitynet.pipeline.plan import make_plan
 from affinitynet.pipeline.run import check_maps, chosen_stages, noted_versions
 from affinitynet.pipeline.table import Stage, stages_of, why_left_out
-from affinitynet.records import TaggedImage
 from affinitynet.runtime.processes import Shard
 from affinitynet.work.contents import Contents
 from affinitynet.work.folder import StageRecord
 
 LABELLING = ("make-cams", "make-seeds", "random-walk", "make-masks", "refine-masks", "make-instances", "segment")
 """Stages in which no image depends on another."""
-
-FILES = ("cams", "seeds", "walks", "first_masks", "masks", "refined", "instances", "segmented")
-"""Outputs of which each image has a file."""
 
 PATIENCE = 1800.0
 """Seconds to wait for other tasks that note what they begin or have done; each takes a second or two."""
@@ -135,9 +132,7 @@ def _complete(context: Context, stages: Sequence[Stage]) -> list[Stage]:
 
 def lacking(context: Context, stage: Stage, count: int) -> str | None:
     """Say how many images lack files of a stage, and which of ``count`` shards they belong to."""
-    images = _images(context, stage)
-    kinds = [getattr(context.work, output) for output in stage.outputs if output in FILES]
-    places = [place for place, record in enumerate(images) if any(record.name not in kind for kind in kinds)]
+    images, places = images_of(context, stage), incomplete(context, stage)
     if not places:
         return None
     first = images[places[0]].name
@@ -154,10 +149,3 @@ def shards_of(places: Sequence[int], count: int) -> str:
     numbers = sorted({place % count + 1 for place in places})
     named = ", ".join(f"{number}/{count}" for number in numbers[:NAMED])
     return named if len(numbers) <= NAMED else f"{named} and {len(numbers) - NAMED} more"
-
-
-def _images(context: Context, stage: Stage) -> list[TaggedImage]:
-    """Return the images that a stage makes files of, in the order in which they are shared out."""
-    if stage.name == "refine-masks" and not context.adapted.config.refine.masks:
-        return []
-    return list(context.unseen_images if stage.name == "segment" else context.target_images)

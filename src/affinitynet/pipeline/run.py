@@ -27,6 +27,7 @@ from affinitynet.data.summary import HEIGHT, WIDTH, Summary, summarise
 from affinitynet.errors import InputError, did_you_mean
 from affinitynet.files import read_json, write_text
 from affinitynet.pipeline.facts import gather_facts
+from affinitynet.pipeline.missing import incomplete
 from affinitynet.pipeline.plan import Facts, Plan, make_plan
 from affinitynet.pipeline.table import STAGES, Stage, of_other_propagation, stages_of, why_left_out
 from affinitynet.runtime.memory import give_back_freed_memory, peak_memory
@@ -291,8 +292,7 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
     work, processes, progress = context.work, context.runtime.processes, context.runtime.progress
     known, left_out = work.records().get(stage.name), why_left_out(stage.name, context.config)
     done = known is not None and known.finished
-    countable = done and by_name and not left_out
-    lacking = work.lacking(stage.outputs, [r.name for r in context.target_images]) if countable else 0
+    lacking = _lacking(context, stage) if done and by_name and not left_out else ""
     if processes.first and (lacking or not done):
         work.sweep((*stage.outputs, "losses"))
     processes.wait()  # until all know whether there is something to do
@@ -300,7 +300,7 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
         progress.say(f"{stage.name}: done before")
         return False
     if lacking:
-        progress.say(f"{stage.name}: {lacking} of its files are missing and recomputed")
+        progress.say(f"{stage.name}: {lacking} missing and recomputed")
     if not processes.first:
         if stage.shared and not left_out:
             stage.run(context)
@@ -324,3 +324,11 @@ def _run_stage(context: Context, stage: Stage, plan: Plan, facts: Facts, by_name
         work.record(stage.name, replace(before, finished=finished, seconds=seconds, peak_memory_mb=memory))
         progress.say(f"{stage.name}: {'done' if finished else 'stopped'} after {seconds:.1f} s")
     return True
+
+
+def _lacking(context: Context, stage: Stage) -> str:
+    """Say what a finished stage lacks: files of images, or the numbers; nothing if it has all."""
+    if count := len(incomplete(context, stage)):
+        return f"files of {count} images are"
+    metrics = context.work.metrics_file
+    return f"{metrics.name} is" if metrics.name in stage.outputs and not metrics.exists() else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -161,6 +161,13 @@ RELABELLED: Kind[np.ndarray] = Kind("relabelled", ".png", save_mask, read_label_
 MASKS: Kind[np.ndarray] = Kind("masks", ".png", save_mask, read_label_image)
 INSTANCES: Kind[Instances] = Kind("instances", ".npz", _write_instances, _read_instances)
 SEGMENTED: Kind[np.ndarray] = Kind("segmented", ".png", save_mask, read_label_image)
+
+KINDS: dict[str, Kind[Any]] = {
+    kind.folder: kind
+    for kind in (CAMS, SEEDS, WALKS, DRAWN, FIRST_MASKS, MASKS, REFINED, RELABELLED, INSTANCES, SEGMENTED)
+}
+"""Folder of a work folder -> what the file of each image in it is."""
+
 PROBABILITIES: Kind[Tensor] = Kind("scores", ".npz", _write_probabilities, _read_probabilities)
 """Of ``affinitynet predict``: probabilities [C + 1, h, w], background first."""
 

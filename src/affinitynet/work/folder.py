@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from affinitynet.work.artifacts import (
     DRAWN,
     FIRST_MASKS,
     INSTANCES,
+    KINDS,
     MASKS,
     REFINED,
     RELABELLED,
@@ -33,7 +34,6 @@ from affinitynet.work.artifacts import (
     SEGMENTED,
     WALKS,
     Artifacts,
-    Kind,
 )
 from affinitynet.work.rows import write_rows
 
@@ -41,11 +41,7 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.
 """What drives without locks answer: Windows shares, FUSE and cloud mounts."""
 
 _MADE = (
-    "cams",
-    "seeds",
-    "walks",
-    "first_masks",
-    "masks",
+    *KINDS,
     "classifier.safetensors",
     "affinity.safetensors",
     "irnet.safetensors",
@@ -327,18 +323,6 @@ class WorkFolder:
             self._write_plan(decision for decision in plan if decision.stage != stage)
         if records.pop(stage, None) is not None:
             self._write(records)
-
-    def lacking(self, outputs: Iterable[str], names: Sequence[str]) -> int:
-        """Return how many of a finished stage's files are missing: those of images, and the numbers.
-
-        Args:
-            outputs: of the stage, below the folder.
-            names: of the images.
-        """
-        kinds: dict[str, Kind[Any]] = {kind.folder: kind for kind in (CAMS, SEEDS, WALKS, FIRST_MASKS, MASKS)}
-        images = [Artifacts(self.root, kinds[output]) for output in outputs if output in kinds]
-        missing = sum(name not in artifacts for artifacts in images for name in names)
-        return missing + (self.metrics_file.name in outputs and not self.metrics_file.exists())
 
     def sweep(self, outputs: tuple[str, ...]) -> None:
         """Delete what a killed run left half written in the folder itself and in ``outputs`` (paths below it)."""

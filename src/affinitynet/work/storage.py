@@ -19,6 +19,7 @@ from uuid import uuid4
 from affinitynet.errors import InputError
 from affinitynet.files import read_json
 from affinitynet.runtime.storage import Mirror, Stored
+from affinitynet.work.artifacts import KINDS
 from affinitynet.work.rows import append_rows
 
 RECORDS = "stages.json"
@@ -27,9 +28,6 @@ GROWING = ("added.csv", "added_refined.csv", "doubts.csv", "doubts_refined.csv")
 
 PARTS = "tasks"
 """Folder of the tables of single tasks: ``tasks/3-of-64/doubts.csv``."""
-
-OF_IMAGES = ("cams", "seeds", "walks", "first_masks", "masks", "refined", "relabelled", "instances", "segmented")
-"""Folders with a file of each image."""
 
 BY_HAND = "corrections"
 """Folder of what people said in the review, which nobody's run takes from another."""
@@ -254,7 +252,7 @@ class TaskWork(_Stored):
         """Fetch what is not of single images."""
         mirror, there = self.mirror, self.mirror.there()
         mirror.delete_here([path for path in mirror.here() if path not in there or not mirror.has(path, there[path])])
-        self._fetch(there, lambda path: not _below(path, [*OF_IMAGES, PARTS]) or _below(path, [self.part]))
+        self._fetch(there, lambda path: not _below(path, [*KINDS, PARTS]) or _below(path, [self.part]))
         self._join(f"{self.part}/{name}" for name in GROWING if (mirror.local / self.part / name).exists())
 
     def pull_images(self, names: Iterable[str]) -> None:
@@ -320,4 +318,4 @@ def _image(path: str) -> str | None:
         ('garden/cat 1', None)
     """
     folder, slash, name = path.partition("/")
-    return name.rpartition(".")[0] if slash and folder in OF_IMAGES else None
+    return name.rpartition(".")[0] if slash and folder in KINDS else None
