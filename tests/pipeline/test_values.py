@@ -113,11 +113,14 @@ def test_a_collection_of_8_bits_knows_nothing_of_it(world, finished):
     assert all(record.values is None for record in open_finished(finished).collection.split("train"))
 
 
-def test_a_torn_file_is_named(finished, tmp_path):
+def test_a_torn_file_is_named_and_nobody_is_told_to_delete_it(tmp_path):
+    """Without it, all that is made later would be made of images that are read otherwise."""
     for content in ("[1, 2]", "{", '{"integers": [1]}', '{"colours": [1, 2]}', json.dumps({"floats": "abc"})):
         (tmp_path / "values.json").write_text(content)
-        with pytest.raises(InputError, match=r"values\.json"):
+        with pytest.raises(InputError, match=r"values\.json: cannot be read") as caught:
             WorkFolder(tmp_path).values()
+        assert str(caught.value).count("restore it from a copy, or name a new --work") == 1
+        assert "delete" not in str(caught.value)
 
 
 def test_a_drawn_world_of_16_bits_gives_the_results_of_8_bits(tmp_path):

@@ -47,7 +47,8 @@ _MADE = (
     "irnet.safetensors",
     "segmenter.safetensors",
 )
-_UNKNOWN = "without it nobody knows how the files in the folder were made: restore it from a copy, or name a new --work"
+_RESTORE = "restore it from a copy, or name a new --work"
+_UNKNOWN = f"without it nobody knows how the files in the folder were made: {_RESTORE}"
 
 
 def save_left_out(path: Path, left_out: Iterable[LeftOut]) -> None:
@@ -260,8 +261,8 @@ class WorkFolder:
             return tuple(LeftOut(row["name"], row["part"], row["reason"]) for row in rows)  # type: ignore[arg-type]
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(
-                f"{self.left_out_file}: cannot be read ({error}); restore it from a copy, or name a new --work: "
-                "without it, what check-data skipped would be trained on"
+                f"{self.left_out_file}: cannot be read ({error}); {_RESTORE}: without it, what check-data skipped "
+                "would be trained on"
             ) from None
 
     def values(self) -> ValueRanges | None:
@@ -272,10 +273,12 @@ class WorkFolder:
         """
         if not self.values_file.exists():
             return None
+        cure = f"{_RESTORE}: without it, each image would be read by its own range"
+        content = read_json(self.values_file, cure)
         try:
-            return ValueRanges.from_settings(read_json(self.values_file))
+            return ValueRanges.from_settings(content)
         except (ValueError, TypeError) as error:
-            raise InputError(f"{self.values_file}: cannot be read ({error}); delete it and run again") from None
+            raise InputError(f"{self.values_file}: cannot be read ({error}); {cure}") from None
 
     def plan(self) -> tuple[Decision, ...]:
         """Return what the collection has decided of the settings left open, from ``config.yaml``.
