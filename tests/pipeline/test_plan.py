@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from affinitynet.config.settings import PipelineConfig
+from affinitynet.config.settings import CamConfig, PipelineConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.plan import Facts, make_plan
 from affinitynet.pipeline.table import Stage, commands, stages_of
@@ -129,3 +129,11 @@ def test_what_a_local_classifier_sees_depends_on_the_size_of_the_images():
     for config, decides in ((PipelineConfig(), True), (cam, False)):
         (stage,) = (stage for stage in stages_of(config) if stage.name == "train-classifier")
         assert ("longest_side" in stage.settings) == decides
+
+
+def test_with_the_maps_of_another_method_a_training_depends_on_its_network_itself():
+    theirs = PipelineConfig(cams=CamConfig(from_folder="maps"))
+    for config, decides in ((PipelineConfig(), False), (theirs, True)):
+        trainings = [stage for stage in stages_of(config) if stage.name.startswith("train-")][1:]
+        assert len(trainings) == 3
+        assert all(({"network", "taps", "weights", "seed"} <= set(s.settings)) == decides for s in trainings)

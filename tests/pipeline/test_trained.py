@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from affinitynet.config.settings import RefineConfig
+from affinitynet.config.config_file import read_config
+from affinitynet.config.settings import PipelineConfig, RefineConfig
 from affinitynet.errors import InputError
 from affinitynet.pipeline.run import run_pipeline
 from tests.support.worlds import QUICK, snapshot
@@ -39,3 +40,12 @@ def test_those_of_other_classes_are_refused(finished_world, world, tmp_path, net
         InputError, match=rf"--{network}.trained .*: was trained on 4 classes \(.*\), the collection has 2"
     ):
         run_pipeline(world, tmp_path / "work", settings)
+
+
+def test_a_later_command_finds_them_from_elsewhere(finished_world, world, tmp_path, monkeypatch):
+    source, work = finished_world / "work", tmp_path / "work"
+    monkeypatch.chdir(source)
+    named = replace(QUICK, segmenter=replace(QUICK.segmenter, trained="segmenter.safetensors"))
+    run_pipeline(world, work, replace(named, weights="random"), stages=["check-data"])
+    kept = read_config(work / "config.yaml", PipelineConfig())
+    assert (kept.segmenter.trained, kept.weights) == (str((source / "segmenter.safetensors").resolve()), "random")

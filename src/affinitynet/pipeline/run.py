@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from affinitynet.config.config_file import stored_plan, stored_versions, to_dict
-from affinitynet.config.settings import CamConfig, PipelineConfig
+from affinitynet.config.settings import RANDOM, PipelineConfig
 from affinitynet.config.trainings import ClassifierConfig, TrainConfig
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.corrections import corrected
@@ -134,7 +134,7 @@ def open_context(
 
     from affinitynet.pipeline.context import Context
 
-    settled = replace(config, split=split, classes=collection.classes, cams=_absolute(config.cams))
+    settled = replace(_absolute(config), split=split, classes=collection.classes)
     return Context(
         collection=_checked(collection, folder),
         unchecked=collection,
@@ -151,9 +151,21 @@ def _checked(collection: Collection, folder: WorkFolder) -> Collection:
     return collection.without(folder.left_out()).with_values(folder.values())
 
 
-def _absolute(cams: CamConfig) -> CamConfig:
-    """Return the settings with a folder that a later command finds from wherever it is started."""
-    return cams if cams.from_folder is None else replace(cams, from_folder=str(Path(cams.from_folder).resolve()))
+def _absolute(config: PipelineConfig) -> PipelineConfig:
+    """Return the settings with files and folders that a later command finds from wherever it is started."""
+
+    def found(path: str | None) -> str | None:
+        return path if path is None or path == RANDOM else str(Path(path).resolve())
+
+    return replace(
+        config,
+        weights=found(config.weights),
+        cams=replace(config.cams, from_folder=found(config.cams.from_folder)),
+        classifier=replace(config.classifier, trained=found(config.classifier.trained)),
+        affinity=replace(config.affinity, trained=found(config.affinity.trained)),
+        irnet=replace(config.irnet, trained=found(config.irnet.trained)),
+        segmenter=replace(config.segmenter, trained=found(config.segmenter.trained)),
+    )
 
 
 def chosen_stages(config: PipelineConfig, names: Sequence[str] | None) -> list[Stage]:

@@ -62,6 +62,9 @@ def _training(network: str) -> tuple[str, str, str]:
     return f"{network}.safetensors", f"{network}.checkpoint.safetensors", f"losses/{network}.csv"
 
 
+OF_A_NETWORK = ("network", "taps", "weights", "seed")
+"""Fields of :class:`PipelineConfig` that decide a network; the classifier's decide those that need it."""
+
 STAGES = (
     Stage(
         name="check-data",
@@ -80,7 +83,7 @@ STAGES = (
         name="train-classifier",
         help="learn from the tags which classes are in an image",
         needs=(),
-        settings=("network", "taps", "weights", "seed", "split", "classes", "classifier"),
+        settings=(*OF_A_NETWORK, "split", "classes", "classifier"),
         images="training",
         outputs=(*_training("classifier"), "classifier.json"),
         drawn=True,
@@ -196,6 +199,9 @@ STAGES = (
 )
 
 
+TRAININGS = ("train-affinity", "train-irnet", "train-segmenter")
+"""The stages that train a network after the classifier."""
+
 PROPAGATION = {"affinity": "train-affinity", "irnet": "train-irnet"}
 """What the random walk follows -> the stage that learns it."""
 
@@ -227,7 +233,9 @@ def stages_of(config: PipelineConfig) -> tuple[Stage, ...]:
         return stage.drawn and (stage.name != "train-classifier" or sees_drawn)
 
     def settings(stage: Stage) -> tuple[str, ...]:
-        return (*stage.settings, "longest_side") if local and stage.name == "train-classifier" else stage.settings
+        if stage.name == "train-classifier":
+            return (*stage.settings, "longest_side") if local else stage.settings
+        return (*stage.settings, *OF_A_NETWORK) if taken and stage.name in TRAININGS else stage.settings
 
     return tuple(replace(stage, needs=needs(stage), settings=settings(stage), drawn=drawn(stage)) for stage in STAGES)
 
