@@ -84,9 +84,9 @@ class Steps:
             mask: uint8 [H, W], after it.
             before: before it.
         """
-        for number, now in ((0, before), (self.done + 1, mask)) if not self.done else ((self.done + 1, mask),):
-            file = self.corrections.step_file(self.name, number)
-            save_mask(file, renumbered(now, self.classes, self.meant, file))
+        if not self.done:
+            self._write(0, before)
+        self._write(self.done + 1, mask)
         kept = (*self.steps[: self.done], step)
         return replace(self, steps=kept, done=len(kept), version=self.version + 1)._saved(mask)
 
@@ -100,6 +100,10 @@ class Steps:
 
     def _moved(self, done: int) -> Steps:
         return replace(self, done=done, version=self.version + 1)._saved(self._read(done))
+
+    def _write(self, number: int, mask: np.ndarray) -> None:
+        file = self.corrections.step_file(self.name, number)
+        save_mask(file, renumbered(mask, self.classes, self.meant, file))
 
     def _read(self, number: int) -> np.ndarray:
         file = self.corrections.step_file(self.name, number)
