@@ -123,6 +123,10 @@ class Box:
 class Boxes(Protocol):
     """The boxes of an image, in whatever form a collection has them."""
 
+    @property
+    def file(self) -> Path:
+        """The file whose content decides them."""
+
     def boxes(self) -> tuple[Box, ...]:
         """Return them, in the order of the file.
 

@@ -14,11 +14,13 @@ from affinitynet.data.drawn_world import CLASSES
 from affinitynet.files import read_label_image
 from affinitynet.ops.detection import boxes_of
 from affinitynet.ops.instances import components
+from affinitynet.pipeline.facts import gather_facts
 from affinitynet.pipeline.measured_objects import OBJECTS, PIECES, measure_objects
 from affinitynet.pipeline.run import open_context
 from affinitynet.records import Instances, ScoreMaps
 from affinitynet.runtime.progress import Progress
 from affinitynet.runtime.runtime import Runtime
+from affinitynet.work.contents import Contents
 from affinitynet.work.folder import WorkFolder
 from tests.support.worlds import QUICK, tags_of, tiny_world
 
@@ -100,3 +102,11 @@ def test_images_whose_objects_are_named_without_a_box_are_not_counted(devkit):
         path.write_text(re.sub("<bndbox>.*?</bndbox>", "", path.read_text()))
     measure_objects(devkit)
     assert devkit.work.objects_file.exists() == (len(named) < len(annotations))
+
+
+def test_a_box_that_is_mended_is_measured_again(devkit, tmp_path):
+    before = gather_facts(devkit, Contents(tmp_path / "contents.json"))
+    annotation = next((tmp_path / "devkit" / "Annotations").glob("*.xml"))
+    annotation.write_text(re.sub(r"<xmin>\d+", "<xmin>1", annotation.read_text(), count=1) + " ")
+    after = gather_facts(devkit, Contents(tmp_path / "contents.json"))
+    assert [stage for stage in before if before[stage] != after[stage]] == ["evaluate"]

@@ -29,9 +29,13 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
         "unseen": context.unseen_images,
     }
     collections = {stage: context.unchecked if stage.images == "checked" else context.collection for stage in stages}
-    truth = {stage: _truth(collections[stage]) if stage.truth else [] for stage in stages}
+    truth = {stage: _measured(collections[stage]) if stage.truth else [] for stage in stages}
     paths = {record.path for records in images.values() for record in records}
     paths |= {record.truth.file for measured in truth.values() for _, record in measured if record.truth}
+    boxes = [
+        (split, r.name, r.boxes.file) for split, r in _measured(context.collection) if r.boxes and r.boxes.file.exists()
+    ]
+    paths |= {file for _, _, file in boxes}
     paths |= {record.drawn.file for records in images.values() for record in records if record.drawn}
     maps = _maps(context)
     digests = _digests(context, contents, sorted(paths | set(maps.values())))
@@ -43,6 +47,8 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
 
     def facts(stage: Stage) -> Facts:
         masks = [(split, r.name, digests[r.truth.file]) for split, r in truth[stage] if r.truth]
+        if stage.name == "evaluate":
+            masks += [(split, name, digests[file]) for split, name, file in boxes]
         used = {record.name: [digests[record.path]] for record in images[stage.images]}
         for name in used.keys() & maps.keys() if stage.name == "make-cams" else ():
             used[name].append(digests[maps[name]])
@@ -93,8 +99,8 @@ def _values(record: TaggedImage) -> list[object]:
     return [] if record.values is None else [record.values.settings]
 
 
-def _truth(collection: Collection) -> list[tuple[str, TaggedImage]]:
-    return [(split, record) for split in collection.evaluation_splits for record in collection.masked(split)]
+def _measured(collection: Collection) -> list[tuple[str, TaggedImage]]:
+    return [(split, record) for split in collection.evaluation_splits for record in collection.split(split)]
 
 
 def _digests(context: Context, contents: Contents, paths: list[Path]) -> dict[Path, str]:

@@ -92,10 +92,10 @@ class AnnotatedBoxes:
     """The boxes of an annotation; VOC counts pixels from 1, and both ends are inside.
 
     Args:
-        path: the XML file.
+        file: the XML file.
     """
 
-    path: Path
+    file: Path
 
     def boxes(self) -> tuple[Box, ...]:
         """Return the boxes of the objects that have a name and one.
@@ -103,7 +103,7 @@ class AnnotatedBoxes:
         Raises:
             InputError: the file or a box in it cannot be read.
         """
-        return tuple(self._boxes(read_annotation(self.path)))
+        return tuple(self._boxes(read_annotation(self.file)))
 
     def _boxes(self, annotation: Element) -> Iterator[Box]:
         for element in annotation.iterfind("object"):
@@ -113,9 +113,9 @@ class AnnotatedBoxes:
             try:
                 left, top, right, bottom = (float(box.findtext(side, "")) for side in ("xmin", "ymin", "xmax", "ymax"))
             except ValueError:
-                raise InputError(f"{self.path}: a box of {name!r} has a side that is not a number; fix it") from None
+                raise InputError(f"{self.file}: a box of {name!r} has a side that is not a number; fix it") from None
             if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
-                raise InputError(f"{self.path}: a box of {name!r} is not left to right and top to bottom; fix it")
+                raise InputError(f"{self.file}: a box of {name!r} is not left to right and top to bottom; fix it")
             yield Box(name, left - 1, top - 1, right, bottom, element.findtext("difficult", "0").strip() == "1")
 
 
