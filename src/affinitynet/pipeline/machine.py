@@ -59,10 +59,20 @@ def _faster(
         x = torch.zeros(IMAGES, 3, SIDE, SIDE).to(device, memory_format=torch.channels_last)
         turns = _by_turns(lambda precision: time_of(backbone, x, precision))
         plain, half = map(min, zip(*turns, strict=True))
-    because = f"{what} takes {1000 * plain:.3g} ms in float32 and {1000 * half:.3g} ms in bfloat16 here"
+    because = f"{what} takes {_milliseconds(plain)} in float32 and {_milliseconds(half)} in bfloat16 here"
     if all(one > WORTH * other for one, other in turns):
         return "bfloat16", because
     return "float32", f"{because}, but bfloat16 was not faster each time" if plain > WORTH * half else because
+
+
+def _milliseconds(seconds: float) -> str:
+    """Return a time in words.
+
+    Example:
+        >>> _milliseconds(2.6712), _milliseconds(0.00184)
+        ('2,670 ms', '1.84 ms')
+    """
+    return f"{float(f'{1000 * seconds:.3g}'):,.10g} ms"
 
 
 def _by_turns(time_of: Callable[[str], float]) -> list[tuple[float, float]]:
