@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 
 from affinitynet.cli import main
+from affinitynet.data.collection import Collection
 from affinitynet.data.corrections import Correction, Corrections
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image, save_mask
 from affinitynet.pipeline.run import run_pipeline
+from affinitynet.records import TaggedImage
 from affinitynet.tools.export.export import export_masks
-from affinitynet.tools.import_masks import import_masks
+from affinitynet.tools.import_masks import _meant, import_masks
 from affinitynet.tools.review.steps import Step, load_steps
 from tests.support.worlds import QUICK, copied, tags_of, tiny_world
 
@@ -184,11 +186,7 @@ def test_an_image_of_the_review_gets_a_step_that_can_be_undone(work, tmp_path):
     assert np.array_equal(np.asarray(undone.mask()), drawn)
 
 
-def test_an_image_of_that_name_in_another_folder_is_another_image(work, tmp_path):
-    from affinitynet.data.collection import Collection
-    from affinitynet.records import TaggedImage
-    from affinitynet.tools.import_masks import _meant
-
+def test_an_image_of_that_name_in_another_folder_is_another_image():
     records = tuple(TaggedImage(name, Path(f"{name}.png"), ()) for name in ("site1/001", "site1/002", "top"))
     ours = Collection(Path(), ("cat",), {"all": records}, np.arange(256, dtype=np.uint8), "all", ())
     names = ["site1/001", "train/site1/002", "site2/001", "002", "site1_001", "x/top", "top"]

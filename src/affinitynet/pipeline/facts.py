@@ -32,9 +32,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     truth = {stage: _measured(collections[stage]) if stage.truth else [] for stage in stages}
     paths = {record.path for records in images.values() for record in records}
     paths |= {record.truth.file for measured in truth.values() for _, record in measured if record.truth}
-    boxes = [
-        (split, r.name, r.boxes.file) for split, r in _measured(context.collection) if r.boxes and r.boxes.file.exists()
-    ]
+    boxes = _boxes(context.collection)
     paths |= {file for _, _, file in boxes}
     paths |= {record.drawn.file for records in images.values() for record in records if record.drawn}
     maps = _maps(context)
@@ -101,6 +99,12 @@ def _values(record: TaggedImage) -> list[object]:
 
 def _measured(collection: Collection) -> list[tuple[str, TaggedImage]]:
     return [(split, record) for split in collection.evaluation_splits for record in collection.split(split)]
+
+
+def _boxes(collection: Collection) -> list[tuple[str, str, Path]]:
+    """Return (split, image, file of its boxes), where there are any."""
+    measured = [(split, record.name, record.boxes.file) for split, record in _measured(collection) if record.boxes]
+    return [found for found in measured if found[2].exists()]
 
 
 def _digests(context: Context, contents: Contents, paths: list[Path]) -> dict[Path, str]:

@@ -63,19 +63,8 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
     finished = open_finished(work, data)
     theirs = open_collection(masks, on_error="skip")
     values = _values(theirs, finished, masks)
-    found = {record.name: record for records in theirs.splits.values() for record in records if record.truth}
-    if not found:
-        raise InputError(f"{masks}: has no masks; name the folder that the other tool wrote")
-    meant = _meant(found, finished.collection)
-    strange = [name for name in found if name not in meant]
-    if not meant:
-        raise InputError(
-            f"{masks}: none of its {len(found)} images is in --work {work}, e.g. {strange[0]}; name another"
-        )
-    claims = Counter(image.name for image in meant.values())
-    twice = [name for name, number in claims.items() if number > 1]
+    pairs, twice, strange = _pairs(theirs, finished, masks)
     unfit = [LeftOut(name, "mask", f"{masks}: several masks may be that of {name}; keep one") for name in twice]
-    pairs = [(image, found[name]) for name, image in meant.items() if claims[image.name] == 1]
     different: list[str] = []
     same: list[str] = []
 
@@ -91,7 +80,9 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
     (runtime or Runtime(alone=True)).for_each_image("import-masks", take, pairs)
     left_out = (*theirs.left_out, *sorted(unfit, key=lambda left: left.name))
     if not different and not same:
-        raise InputError(f"{masks}: none of its {len(meant)} masks can be taken, e.g. {left_out[0].reason}")
+        raise InputError(
+            f"{masks}: none of its {len(pairs) + len(twice)} masks can be taken, e.g. {left_out[0].reason}"
+        )
     table = finished.folder.corrections.root / "left_out.csv"
     table.unlink(missing_ok=True)  # an earlier call's
     if left_out:
@@ -100,6 +91,29 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
     said = (Remark("warning", text),) if strange else ()
     teaching = len({record.name for record in finished.collection.split(finished.split)} & set(different))
     return Imported(len(different), teaching, len(same), left_out, table, (*theirs.remarks, *said))
+
+
+def _pairs(
+    theirs: Collection, finished: Finished, masks: Path
+) -> tuple[list[tuple[TaggedImage, TaggedImage]], list[str], list[str]]:
+    """Return (our image, theirs with its mask), the names of ours that several may be, and of theirs that none is.
+
+    Raises:
+        InputError: there is no mask, or none of an image of ours.
+    """
+    found = {record.name: record for records in theirs.splits.values() for record in records if record.truth}
+    if not found:
+        raise InputError(f"{masks}: has no masks; name the folder that the other tool wrote")
+    meant = _meant(found, finished.collection)
+    strange = [name for name in found if name not in meant]
+    if not meant:
+        raise InputError(
+            f"{masks}: none of its {len(found)} images is in --work {finished.folder.root}, e.g. {strange[0]}; name "
+            "another"
+        )
+    claims = Counter(image.name for image in meant.values())
+    pairs = [(image, found[name]) for name, image in meant.items() if claims[image.name] == 1]
+    return pairs, [name for name, number in claims.items() if number > 1], strange
 
 
 def _fitting(mask: np.ndarray, ours: TaggedImage, other: TaggedImage) -> np.ndarray:
