@@ -8,11 +8,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from affinitynet.config.trainings import IRNetConfig
 from affinitynet.inference.clicks import Click
 from benchmarks import (
     affinity,
+    animals,
     boundaries,
     cam,
     clicks,
@@ -159,6 +161,28 @@ def test_growth(printed):
     ):
         (cells,) = re.findall(rf"│ {stage} +│ +([\d.]+), ([\d,]+) │ +([\d.]+), ([\d,]+) │", out)
         assert all(float(cell.replace(",", "")) > 0 for cell in cells)
+
+
+def test_the_animals_are_drawn_from_photographs_that_show_one(tmp_path, printed):
+    voc = tmp_path / "voc"
+    shown = {"1": ("dog", "person", "cat", "dog"), "2": ("person", "chair"), "3": ("sheep",), "4": ("cow",)}
+    lists = {"train_aug": "1\n2\n3\n", "val": "4\n"}
+    for part in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation"):
+        (voc / part).mkdir(parents=True)
+    for name, objects in shown.items():
+        Image.new("RGB", (4, 2)).save(voc / "JPEGImages" / f"{name}.jpg")
+        inner = "".join(f"<object><name>{tag}</name></object>" for tag in objects)
+        (voc / "Annotations" / f"{name}.xml").write_text(f"<annotation>{inner}</annotation>")
+    for split, names in lists.items():
+        (voc / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(names)
+    mask = np.array([[0, 8, 10, 12], [13, 17, 15, 255]], np.uint8)  # VOC's numbers; 15 is person
+    Image.fromarray(mask).save(voc / "SegmentationClass" / "4.png")
+    printed(animals, "--voc", voc, "--to", tmp_path / "pets", "--count", 2)
+    rows = (tmp_path / "pets" / "tags.csv").read_text().split()
+    assert rows == ["file,tags,split", "1.jpg,cat;dog,train", "3.jpg,sheep,train", "4.jpg,cow,val"]
+    assert sorted(path.name for path in (tmp_path / "pets" / "images").iterdir()) == ["1.jpg", "3.jpg", "4.jpg"]
+    (written,) = (tmp_path / "pets" / "masks").iterdir()
+    assert np.asarray(Image.open(written)).tolist() == [[0, 1, 2, 3], [4, 5, 0, 255]]
 
 
 def test_clicks_are_counted_until_the_mask_is_as_good_as_wanted():

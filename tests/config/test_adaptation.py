@@ -53,6 +53,28 @@ def test_the_network_sees_small_objects_enlarged_and_large_ones_whole():
     assert side(None, 0.09, 0.1, 0.3) == 600
 
 
+def test_where_nothing_was_seen_no_piece_is_made_up():
+    unseen = decisions(Learnt((ClassLearnt("a", 80, 20, precision=0.3, chance=0.2),), "local"))
+    assert "pieces" not in " ".join(decision.because for decision in unseen)
+    config = adapted(PipelineConfig(), unseen)
+    assert (config.masks.source, config.segmenter.rounds, config.seeds.crf_scale) == ("crf", 1, 1.0)
+
+
+def test_a_class_that_was_not_learnt_has_no_vote_on_the_sizes():
+    rust, dirt = (
+        ClassLearnt(name, 80, 20, precision=precision, chance=0.2, share=0.01, size=size, part=size / 500)
+        for name, precision, size in (("rust", 0.9, 36.0), ("dirt", 0.25, 300.0))
+    )
+    unknown = replace(dirt, precision=None)
+
+    def source(*classes):
+        return adapted(PipelineConfig(), decisions(Learnt(classes, "local"))).masks.source
+
+    assert (source(rust, dirt), source(dirt), source(rust, unknown)) == ("crf", "walk", "walk")
+    said = " ".join(decision.because for decision in decisions(Learnt((rust, dirt), "local")))
+    assert "36 pixels, the median over the classes that were learnt" in said
+
+
 def test_every_decision_is_of_a_setting_that_can_be_left_open():
     for size in (10.0, 300.0):
         assert {decision.setting for decision in decisions(seen(size))} <= set(PAPER)

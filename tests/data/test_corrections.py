@@ -64,6 +64,15 @@ def test_a_correction_that_is_taken_back_leaves_no_mask(corrections):
     assert list(corrections.names()) == ["x/a"]
 
 
+def test_a_mask_that_is_left_beside_a_withdrawn_verdict_counts_for_nothing(corrections):
+    corrections.save("a", Correction("corrected"), np.ones((2, 2), np.uint8))
+    left = corrections.mask_file("a").read_bytes()
+    for verdict in (None, "rejected"):
+        corrections.save("a", Correction(verdict))
+        corrections.mask_file("a").write_bytes(left)
+        assert corrections.mask("a", ("cat",)) is None
+
+
 def test_history_is_kept(corrections):
     history = {"done": 1, "actions": [{"kind": "click", "points": [[1, 2]], "class": None}]}
     corrections.save("a", Correction("corrected", ("cat",), history), np.zeros((2, 2), np.uint8))
@@ -91,7 +100,11 @@ def test_damaged_ones_are_a_line(collection, corrections, content, says):
 
 def test_corrections_of_images_that_are_gone_do_no_harm(collection, corrections):
     corrections.save("zebra", Correction("accepted"), np.zeros((2, 2), np.uint8))
-    assert not any(record.drawn for record in corrected(collection, corrections).split("all"))
+    corrections.save("undone", Correction())
+    found = corrected(collection, corrections)
+    assert not any(record.drawn for record in found.split("all"))
+    assert "1 corrections in" in found.remarks[-1].text
+    assert "the first of zebra" in found.remarks[-1].text
     assert json.loads(corrections.file("zebra").read_text())["verdict"] == "accepted"
 
 

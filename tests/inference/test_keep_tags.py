@@ -25,6 +25,12 @@ def test_a_missing_class_gets_its_strongest_place_enlarged_to_the_mask():
     assert (added, missing) == ([0], [])
 
 
+def test_a_map_that_is_nearly_even_does_not_flood_the_image():
+    found, added, _ = keep_tags(np.zeros((2, 2), np.uint8), maps([[0.2, 0.3], [0.2, 0.2]]))
+    assert np.array_equal(found, [[0, 1], [0, 0]])
+    assert added == [0]
+
+
 def test_a_class_of_which_nothing_was_seen_is_named():
     found, added, missing = keep_tags(np.zeros((1, 2), np.uint8), maps([[0.0, 0.0]]))
     assert (found.any(), added, missing) == (False, [], [0])

@@ -16,9 +16,11 @@ from affinitynet.config.trainings import SegmenterConfig
 from affinitynet.data.transforms import normalise, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.files import save_weights
+from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.inference.untagged import SEEN, SegmentationPredictor
 from affinitynet.models.backbones.registry import build_backbone
-from affinitynet.models.segmenter import ARCHITECTURES, Segmenter, start_from
+from affinitynet.models.classifier import TagClassifier
+from affinitynet.models.segmenter import ARCHITECTURES, CRF, Segmenter, start_from
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at
 from affinitynet.pipeline.run import run_pipeline
@@ -218,7 +220,7 @@ def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(arch
         model.tag_head.classify.bias.copy_(torch.tensor([0.0, -3.0]))
     image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
     predictor = SegmentationPredictor(model, PredictConfig((1.0,), "each", crf=False, precision="float32"))
-    told, own = predictor.scores(image, tags_known=True), predictor.scores(image)
+    told, own = predictor.tagged_scores(image, [0, 1]), predictor.scores(image)
     x = normalise(to_tensor(image), model.mean, model.std)[None]
     with torch.inference_mode():
         views = [model(view).double() for view in (x, x.flip(-1))]
@@ -229,6 +231,40 @@ def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(arch
     torch.testing.assert_close(own.double(), (weighed[0] + weighed[1].flip(-1)) / 2, atol=1e-5, rtol=1e-4)
     tagged = predictor.tagged_scores(image, [1])
     torch.testing.assert_close(tagged[1], told[2] / (told[0] + told[2]))
+
+
+def test_the_crf_is_as_wide_as_where_it_was_fitted():
+    torch.manual_seed(0)
+    model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+
+    def scores(longest_side, crf, **settings):
+        model.settings = {**built, CRF: crf, **settings}
+        config = PredictConfig((1.0,), crf=True, longest_side=longest_side, precision="float32")
+        return SegmentationPredictor(model, config).scores(image)
+
+    built, wide, narrow = model.settings, {"bilateral_sxy": 8.0}, {"bilateral_sxy": 4.0, "gaussian_sxy": 1.5}
+    half = scores(40, narrow)
+    assert half.shape == (3, 30, 40)
+    torch.testing.assert_close(scores(40, wide, labelled_at=80), half)
+    torch.testing.assert_close(scores(40, wide, labelled_at=None), half)
+    torch.testing.assert_close(scores(40, narrow, labelled_at=40), half)
+    assert not torch.allclose(scores(40, wide, labelled_at=40), half)
+    with pytest.raises(InputError, match="labelled_at is not a number of pixels"):
+        scores(40, wide, labelled_at="x")
+
+
+def test_with_tags_an_image_is_labelled_at_the_size_it_comes_in():
+    torch.manual_seed(0)
+    model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    predictor = SegmentationPredictor(model, PredictConfig((1.0,), longest_side=40, precision="float32"))
+    assert predictor.tagged_scores(image, [1], crf=True).shape == (2, 60, 80)
+    assert predictor.tagged_scores(image, []).shape == (1, 60, 80)
+    labelled = MaskPredictor(
+        TagClassifier(build_backbone("lite"), ["a", "b"]), None, PipelineConfig(longest_side=80), segmenter=model
+    )
+    assert labelled.predict(image, ["b"], clicks=[(70, 50, "b")]).mask[50, 70] == 2
 
 
 def test_masks_enlarge_as_interpolation_does():

@@ -18,7 +18,7 @@ from affinitynet.inference.tagged import MaskPredictor
 from affinitynet.models.affinity_net import AffinityNet
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.classifier import TagClassifier, tag_loss
-from affinitynet.models.irnet import IRNet
+from affinitynet.models.irnet import IRNet, _to_size
 from affinitynet.ops.affinity import affinity_labels, affinity_loss, pair_labels
 from affinitynet.ops.boundaries import boundary_affinity, displacement_loss
 from affinitynet.ops.decision import decide
@@ -239,6 +239,22 @@ def test_every_backbone_carries_it_and_stays_as_it_is():
         assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in learning)
         assert {id(p) for p in net.parameters() if p.requires_grad} == {id(p) for p in learning}
         assert all(torch.equal(before[key], value) for key, value in net.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("size", [(18, 70), (35, 19), (20, 100)])
+def test_an_image_may_have_any_size(size):
+    edge, displacement = IRNet(build_backbone("lite")).eval()(torch.randn(1, 3, *size))
+    grid = tuple(-(-side // 4) for side in size)
+    assert (edge.shape[1:], displacement.shape[2:]) == (grid, grid)
+
+
+@pytest.mark.parametrize("stride", [4, 8, 14, 16, 32])
+def test_enlarged_features_stay_where_they_were(stride):
+    places = (torch.arange(224 / stride) + 0.5) * stride  # rows of the image in the middle of each feature
+    enlarged = _to_size(places[None, None, :, None].expand(1, 1, -1, 5), (56, 5), stride / 4)
+    inside = slice(stride // 4, -(stride // 4))
+    expected = (torch.arange(56) + 0.5) * 4
+    torch.testing.assert_close(enlarged[0, 0, inside, 2], expected[inside])
 
 
 def test_another_network_is_refused(tmp_path):

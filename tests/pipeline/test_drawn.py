@@ -17,6 +17,7 @@ from affinitynet.files import read_label_image
 from affinitynet.models.backbones.registry import build_backbone
 from affinitynet.models.local_classifier import LocalClassifier
 from affinitynet.pipeline.drawn import learnt_from
+from affinitynet.pipeline.places import _parts
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.records import TaggedImage
 from affinitynet.training.places import Places, train_places
@@ -73,7 +74,7 @@ def test_another_mask_makes_anew_what_learnt_from_it(made, tmp_path):
     data, work, name, drawn = made
     data, work = copied(data, tmp_path / "data"), copied(work, tmp_path / "work")
     Image.fromarray(np.where(drawn == 255, 0, drawn)).save(data / "drawn" / f"{name}.png")
-    with pytest.raises(InputError, match="images, tags or drawn masks have changed") as refused:
+    with pytest.raises(InputError, match="images, tags, drawn masks or files of weights have changed") as refused:
         run_pipeline(data, work, QUICK, workers=1)
     assert "train-affinity" in str(refused.value)
     assert "train-classifier" in str(refused.value).rpartition("what stays")[2]  # the paper's learns from tags alone
@@ -135,6 +136,20 @@ def test_a_classifier_of_places_learns_where_the_class_is():
     assert found[False][1] > 0.5  # nothing says that this is not the class
     assert found[True][0] > 0.5
     assert found[True][1] < 0.2
+
+
+def test_drawn_masks_are_not_held_out():
+    pixel = torch.zeros(1, 1, 1)
+    records = [
+        TaggedImage(f"{n}", Path(f"{n}.png"), (n % 2,), drawn=PngMask(Path("m.png")) if n < 12 else None)
+        for n in range(20)
+    ]
+    places = Places([pixel] * 20, torch.zeros(20, 2), {n: torch.zeros(2, 1, 1) for n in range(12)})
+    for training, held_out in _parts(places, records, 0.3, seed=0):
+        assert len(training.drawn) == 12
+        assert held_out.features
+    for _, held_out in _parts(places, [replace(r, drawn=PngMask(Path("m.png"))) for r in records], 0.3, seed=0):
+        assert held_out.features
 
 
 def test_few_drawn_images_are_repeated_but_do_not_rule():

@@ -127,7 +127,7 @@ def test_a_mended_image_is_noticed(finished, broken, tmp_path):
     (data / "tags.csv").write_text(rows, encoding="utf-8")
     listing = (data / "splits" / "train.txt").read_text(encoding="utf-8").replace("torn.png", "torn.jpg")
     (data / "splits" / "train.txt").write_text(listing, encoding="utf-8")
-    with pytest.raises(ValueError, match="images, tags or drawn masks have changed"):
+    with pytest.raises(ValueError, match="images, tags, drawn masks or files of weights have changed"):
         run_pipeline(data, work, config, workers=1)
     run_pipeline(data, work, config, workers=1, force=True)
     assert ("torn", "image") not in left_out(work)

@@ -92,7 +92,7 @@ def test_an_expensive_stage_that_is_not_asked_for_stays_as_it_is():
 
 
 def test_changed_images_are_told_from_changed_settings():
-    with pytest.raises(InputError, match="its images, tags or drawn masks have changed since"):
+    with pytest.raises(InputError, match="its images, tags, drawn masks or files of weights have changed since"):
         plan({**FACTS, "learn": replace(FACTS["learn"], images="other")}, records())
 
 

@@ -151,7 +151,7 @@ def test_changed_tags_are_refused(world, finished, tmp_path):
     rows[0][1], other[1] = other[1], rows[0][1]  # the classes stay
     table[1:] = [",".join(row) for row in rows]
     (data / "tags.csv").write_text("\n".join(table))
-    with pytest.raises(InputError, match="images, tags or drawn masks have changed"):
+    with pytest.raises(InputError, match="images, tags, drawn masks or files of weights have changed"):
         run_pipeline(data, copied(finished, tmp_path / "w"), QUICK, workers=1)
 
 

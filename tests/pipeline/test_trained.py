@@ -1,14 +1,19 @@
 """Networks that were trained elsewhere take the place of the trainings."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import PipelineConfig, RefineConfig
 from affinitynet.errors import InputError
+from affinitynet.files import save_weights
+from affinitynet.models.weights.names import read_weights
 from affinitynet.pipeline.run import run_pipeline
-from tests.support.worlds import QUICK, snapshot
+from tests.support.worlds import QUICK, snapshot, stamps
 
 NETWORKS = ("classifier", "affinity", "segmenter")
 
@@ -49,3 +54,23 @@ def test_a_later_command_finds_them_from_elsewhere(finished_world, world, tmp_pa
     run_pipeline(world, work, replace(named, weights="random"), stages=["check-data"])
     kept = read_config(work / "config.yaml", PipelineConfig())
     assert (kept.segmenter.trained, kept.weights) == (str((source / "segmenter.safetensors").resolve()), "random")
+
+
+def test_other_weights_in_the_same_file_are_noticed_and_a_file_that_is_gone_is_not_missed(
+    finished_world, world, tmp_path
+):
+    taken, work, long_ago = tmp_path / "affinity.safetensors", tmp_path / "work", 10**9
+    shutil.copy(finished_world / "work" / taken.name, taken)
+    os.utime(taken, (long_ago, long_ago))
+    settings = trained_in(finished_world / "work", "classifier", "segmenter")
+    settings = replace(settings, affinity=replace(settings.affinity, trained=str(taken)))
+    run_pipeline(world, work, settings)
+    masks, kept = stamps(work / "masks"), read_weights(taken)
+    taken.unlink()
+    run_pipeline(world, work, settings)
+    assert stamps(work / "masks") == masks
+    save_weights(taken, {name: value + torch.ones_like(value) for name, value in kept.state.items()}, kept.settings)
+    with pytest.raises(InputError, match=r"files of weights have changed since.*recompute: train-affinity"):
+        run_pipeline(world, work, settings)
+    run_pipeline(world, work, settings, force=True)
+    assert stamps(work / "masks") != masks

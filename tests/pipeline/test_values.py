@@ -84,7 +84,7 @@ def test_the_same_command_has_nothing_to_do_and_another_range_is_an_error(made, 
     run_pipeline(data, work, config, workers=1)
     assert (work / "classifier.safetensors").stat().st_mtime_ns == before
     write(data, "fourth", 60000)
-    with pytest.raises(InputError, match="images, tags or drawn masks have changed"):
+    with pytest.raises(InputError, match="images, tags, drawn masks or files of weights have changed"):
         run_pipeline(data, work, config, workers=1)
     run_pipeline(data, work, config, workers=1, stages=["check-data"], force=True)
     values = WorkFolder(work).values()

@@ -14,7 +14,7 @@ from affinitynet.files import read_label_image, save_mask
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.records import TaggedImage
 from affinitynet.tools.export.export import export_masks
-from affinitynet.tools.import_masks import _meant, import_masks
+from affinitynet.tools.import_masks import UNSEEN, _meant, import_masks
 from affinitynet.tools.review.steps import Step, load_steps
 from tests.support.worlds import QUICK, copied, tags_of, tiny_world
 
@@ -73,13 +73,26 @@ def test_exports_carry_corrections_and_leave_rejected_images_out(work, tmp_path)
     assert any("rejected" in remark.text for remark in exported.remarks)
 
 
+def test_a_correction_of_another_size_is_not_exported_and_said(work, tmp_path):
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    mask = read_label_image(work / "masks" / f"{name}.png")
+    corrections = Corrections(work / "corrections")
+    corrections.save(name, Correction("corrected"), np.ones((9, 9), np.uint8))
+    corrections.save("gone", Correction("corrected"), np.ones((9, 9), np.uint8))
+    said = " ".join(remark.text for remark in export_masks(work, tmp_path / "out", "voc").remarks)
+    assert np.array_equal(read_label_image(tmp_path / "out" / "SegmentationClass" / f"{name}.png"), mask)
+    assert f"{name}: its correction is not of its size" in said
+    assert "1 corrections in" in said
+    assert "are of images that are not here, the first of gone" in said
+
+
 def test_the_next_run_learns_from_them(work, finished):
     folder = finished / "data"
     name = (folder / "splits" / "train.txt").read_text().split()[0].removesuffix(".png")
     mask = np.zeros_like(read_label_image(work / "masks" / f"{name}.png"))
     mask[4:9, 4:9] = 1
     Corrections(work / "corrections").save(name, Correction("corrected"), mask)
-    with pytest.raises(InputError, match="images, tags or drawn masks have changed"):
+    with pytest.raises(InputError, match="images, tags, drawn masks or files of weights have changed"):
         run_pipeline(folder, work, QUICK, workers=1, stages=_until_masks())
     run_pipeline(folder, work, QUICK, workers=1, stages=_until_masks(), force=True)
     assert (read_label_image(work / "masks" / f"{name}.png") == mask).all()
@@ -146,6 +159,26 @@ def test_what_cannot_be_meant_is_a_line(work, tmp_path):
         import_masks(Path(tmp_path / "nowhere"), work)
 
 
+def test_an_image_that_nobody_annotated_is_no_correction(work, finished, tmp_path):
+    tagged = [name for name, tags in sorted(tags_of(finished / "data").items()) if tags]
+    empty, small = ({name: np.zeros_like(read_label_image(work / "masks" / f"{name}.png"))} for name in tagged[:2])
+    small[tagged[1]][20:24, 20:24] = 1
+    found = import_masks(exported(work, tmp_path, empty | small), work)
+    assert (found.corrected, found.same) == (1, 4)
+    (left,) = found.left_out
+    assert left.name == tagged[0]
+    assert "shows nothing, but is tagged" in left.reason
+    assert list(Corrections(work / "corrections").names()) == [tagged[1]]
+
+
+def test_a_small_piece_of_a_large_photograph_is_a_correction(work, tmp_path):
+    name = sorted(path.stem for path in (work / "masks").glob("*.png"))[0]
+    mask = read_label_image(work / "masks" / f"{name}.png").copy()
+    mask[2:5, 2:5] = 255
+    assert 9 / mask.size < UNSEEN
+    assert import_masks(exported(work, tmp_path, {name: mask}), work).corrected == 1
+
+
 def exported(work, folder, masks):
     """Export a copy of a work folder with other masks."""
     other = copied(work, folder / "other")
@@ -187,8 +220,18 @@ def test_an_image_of_the_review_gets_a_step_that_can_be_undone(work, tmp_path):
 
 
 def test_an_image_of_that_name_in_another_folder_is_another_image():
-    records = tuple(TaggedImage(name, Path(f"{name}.png"), ()) for name in ("site1/001", "site1/002", "top"))
-    ours = Collection(Path(), ("cat",), {"all": records}, np.arange(256, dtype=np.uint8), "all", ())
+    def named(*names):
+        return tuple(TaggedImage(name, Path(f"{name}.png"), ()) for name in names)
+
+    rest = np.arange(256, dtype=np.uint8), "all", ()
+    ours = Collection(Path(), ("cat",), {"all": named("site1/001", "site1/002", "top")}, *rest)
+    splits = Collection(Path(), ("cat",), {"train": named("train/1", "#a", "images/b")}, *rest)
+    assert set(_meant(["train_/1", "x/train_/1", "_a", "images_/b"], splits)) == {
+        "train_/1",
+        "x/train_/1",
+        "_a",
+        "images_/b",
+    }
     names = ["site1/001", "train/site1/002", "site2/001", "002", "site1_001", "x/top", "top"]
     found = {name: image.name for name, image in _meant(names, ours).items()}
     assert found == {

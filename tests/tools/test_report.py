@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from affinitynet.cli import main
 from affinitynet.config.adaptation import Decision
-from affinitynet.files import write_text
+from affinitynet.files import save_mask, write_text
 from affinitynet.pipeline.run import run_pipeline
 from affinitynet.tools.report.charts import loss_chart
 from affinitynet.work.folder import WorkFolder
@@ -73,6 +74,33 @@ def test_the_page_of_a_folder_of_an_earlier_version(finished, tmp_path):
     (work / "collection.json").unlink()
     assert main(["report", "--work", str(work), "--workers", "1"]) == 0
     assert "What was understood?" not in (work / "report.html").read_text(encoding="utf-8")
+
+
+def test_of_many_images_the_gallery_shows_a_part_and_says_which(tmp_path, capsys):
+    data = plain_folder(tmp_path / "data", tags="file,tags\na.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n", count=4)
+    save_mask(data / "masks" / "d.png", np.full((32, 40), 2, np.uint8))
+    run_pipeline(data, tmp_path / "work", QUICK, workers=1)
+    work = WorkFolder(tmp_path / "work")
+    write_text(work.doubts_file, "image,doubt,disagreement\na,0.1,0\nb,0.9,0\nc,0.5,0\nd,0.0,0\n")
+    work.doubts_refined_file.unlink(missing_ok=True)
+    command = ["report", "--work", str(work.root), "--workers", "1"]
+    page = work.root / "report.html"
+
+    def shown():
+        return [card["name"] for card in cards(page.read_text(encoding="utf-8"))["images"]]
+
+    assert main(command) == 0
+    assert shown() == ["a", "b", "c", "d"]
+    assert "gallery shows" not in capsys.readouterr().err + page.read_text(encoding="utf-8")
+    assert main([*command, "--most", "2"]) == 0
+    assert shown() == ["b", "d"]  # the most doubtful, and the one with ground truth
+    for text in (capsys.readouterr().err, page.read_text(encoding="utf-8")):
+        assert "he gallery shows 2 of 4 images: those with ground truth first" in text
+    assert "4 images, 2 classes" in page.read_text(encoding="utf-8")
+    assert main([*command, "--most", "0"]) == 0
+    assert shown() == []
+    assert main([*command, "--most", "-1"]) == 2
+    assert "--most -1" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_breaks_no_chart():

@@ -1,11 +1,15 @@
 """The review: what an action does, and that nothing is lost."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
+import yaml
 
 from affinitynet.data.corrections import Correction, Corrections
 from affinitynet.errors import InputError
-from affinitynet.files import read_label_image
+from affinitynet.files import read_label_image, save_mask
 from affinitynet.tools.review.actions import Brush, painted, read_action
 from affinitynet.tools.review.order import most_to_teach
 from affinitynet.tools.review.session import ConflictError, Listed, UnknownImageError
@@ -59,6 +63,16 @@ class TestActions:
         assert (painted_over[2, 2:40] == label + 1).all()
         assert (after[2, 2:40] == label + 1).mean() > 0.9
 
+    def test_painting_a_class_tags_the_image_with_it(self, session):
+        tags = session.state(NAME)["tags"]
+        absent, other = [name for name in session.classes if name not in tags][:2]
+        brush = {"kind": "brush", "class": absent, "points": [[20, 20]], "radius": 4}
+        assert set(session.act(NAME, 0, brush)["tags"]) == {*tags, absent}
+        state = session.act(NAME, 1, {"kind": "tags", "tags": [*tags, absent, other]})
+        assert labels(state)[20, 20] == session.classes.index(absent) + 1
+        state = session.act(NAME, 2, {"kind": "brush", "class": None, "points": [[20, 20]], "radius": 4})
+        assert set(state["tags"]) == {*tags, absent, other}
+
     def test_tags_that_go_take_their_pixels_with_them(self, session):
         tagged = session.state(NAME)["tags"]
         session.act(NAME, 0, click(9, 7, tagged[0]))
@@ -83,6 +97,59 @@ class TestActions:
         assert (labels(state) == before).all()
         assert state["verdict"] is None
         assert corrections.mask(NAME, session.classes) is None
+
+    @pytest.mark.parametrize("taken_back", ["undo", "reset"])
+    def test_after_all_was_taken_back_the_mask_of_a_new_run_is_shown(self, session, work, taken_back):
+        before = labels(session.state(NAME)).copy()
+        file = work / "masks" / f"{NAME}.png"
+        session.act(NAME, 0, {"kind": "brush", "class": session.classes[0], "points": [[9, 9]], "radius": 4})
+        painted_over = read_label_image(file).copy()
+        painted_over[5:9, 5:9] = 1
+        save_mask(file, painted_over)  # a run learns from the correction, whose mask is then the run's
+        assert (labels(session.act(NAME, 1, {"kind": taken_back})) == before).all()
+        assert (labels(opened(work).state(NAME)) == before).all()
+        another = np.full_like(painted_over, 2)
+        save_mask(file, another)  # another run, without it
+        again = opened(work)
+        state = again.state(NAME)
+        assert (labels(state) == 2).all()
+        assert not state["undo"]
+        state = again.act(NAME, 2, {"kind": "accept"})
+        assert (np.asarray(Corrections(work / "corrections").mask(NAME, session.classes)) == 2).all()
+        assert labels(again.act(NAME, state["version"], {"kind": "undo"})).max() == 2
+
+    def test_clicks_stay_in_their_place_where_the_image_is_labelled_at_another_size(self, session, work):
+        state = session.state(NAME)
+        place = 2 * state["width"] // 3, state["height"] // 3
+        absent = next(name for name in session.classes if name not in state["tags"])
+        session.act(NAME, 0, click(*place, absent))
+        session.act(NAME, 1, {"kind": "brush", "class": absent, "points": [[place[0], 5]], "radius": 2})
+        config = work / "config.yaml"
+        settings = yaml.safe_load(config.read_text()) | {"longest_side": state["width"] // 2}
+        config.write_text(yaml.safe_dump(settings))
+        again = opened(work)
+        half = again.state(NAME)
+        assert half["width"] == state["width"] // 2
+        after = labels(again.act(NAME, 2, click(3, half["height"] - 3, None)))
+        assert after[place[1] // 2, place[0] // 2] == session.classes.index(absent) + 1
+
+    def test_of_images_that_were_only_passed_the_networks_see_nothing(self, session, monkeypatch):
+        seen, follow = [], session._follow
+
+        def noted(record, numbers):
+            seen.append(record.name)
+            return follow(record, numbers)
+
+        monkeypatch.setattr(session, "_follow", noted)
+        names = [image.name for image in session.images()][:4]
+        with session._acting:
+            threads = [threading.Thread(target=session.prepare, args=[name]) for name in names]
+            for thread in threads:
+                thread.start()
+                time.sleep(0.05)
+        for thread in threads:
+            thread.join()
+        assert seen == names[-1:]
 
     def test_what_was_done_survives_a_kill(self, session, work):
         session.act(NAME, 0, click(9, 7, session.classes[0]))

@@ -44,6 +44,18 @@ def visit(session):
 
 
 class TestServer:
+    def test_a_name_that_is_no_text_is_found(self, visit, monkeypatch):
+        asked = []
+
+        def state(name):
+            asked.append(name)
+            return {}
+
+        monkeypatch.setattr(visit.server.session, "state", state)
+        for written in ("caf%5Cudce9", "%5C%22a%5C%5Cb", "a%20b"):
+            assert visit("GET", f"/api/state?name={written}")[0] == 200
+        assert asked == ["caf\udce9", '"a\\b', "a b"]
+
     def test_it_serves_the_page_pictures_and_actions(self, visit):
         status, page, headers = visit("GET", f"/?token={visit.server.token}", X_Token=None)
         assert status == 200
@@ -239,6 +251,64 @@ def test_a_second_tab_sees_what_the_first_one_did(tab, visit):
     tab.locator("#said", has_text="changed in another tab").wait_for()
     at_version(tab, 1)
     assert tab.locator("#verdict").inner_text() == "accepted"
+
+
+def held_back(tab, path):
+    """Let requests for a path wait until the function that is returned is called."""
+    waiting = []
+    tab.route(path, lambda route: waiting.append(route))
+
+    def go_on():
+        tab.unroute(path)
+        for route in waiting:
+            route.continue_()
+
+    return go_on
+
+
+def test_nothing_is_done_to_an_image_that_is_not_shown_yet(tab, visit):
+    first = tab.locator("#name").inner_text()
+    go_on = held_back(tab, "**/api/state*")
+    tab.keyboard.press("n")
+    tab.locator(f"#name:not(:text-is('{first}'))").wait_for()
+    second = tab.locator("#name").inner_text()
+    tab.keyboard.press("x")
+    tab.locator("#canvas").click()
+    go_on()
+    tab.locator(f"body[data-name='{second}']").wait_for()
+    assert [visit.server.session.state(name)["version"] for name in (first, second)] == [0, 0]
+    tab.keyboard.press("x")
+    left(tab, second)
+    assert visit.server.session.state(second)["verdict"] == "rejected"
+    assert tab.complaints == []
+
+
+def test_what_was_asked_for_is_done_also_if_another_image_is_opened_meanwhile(tab, visit):
+    first = tab.locator("#name").inner_text()
+    go_on = held_back(tab, "**/api/act")
+    box = tab.locator("#canvas").bounding_box()
+    for part in (0.3, 0.6):
+        tab.mouse.click(box["x"] + box["width"] * part, box["y"] + box["height"] / 2)
+    tab.keyboard.press("n")
+    go_on()
+    left(tab, first)
+    assert visit.server.session.state(first)["version"] == 2
+    tab.locator(".row", has_text=first).locator(":text('corrected')").wait_for()
+
+
+def test_a_verdict_that_was_not_saved_is_said_and_the_image_stays(tab, visit):
+    name = tab.locator("#name").inner_text()
+    box = tab.locator("#canvas").bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    at_version(tab, 1)
+    visit.server.session.act(name, 1, {"kind": "undo"})
+    visit.server.session.act(name, 2, {"kind": "redo"})
+    tab.keyboard.press("x")
+    tab.locator("#said", has_text="changed in another tab").wait_for()
+    assert tab.locator("#name").inner_text() == name
+    tab.keyboard.press("x")
+    left(tab, name)
+    assert visit.server.session.state(name)["verdict"] == "rejected"
 
 
 def test_a_server_that_is_gone_is_said_and_nothing_is_pretended(tab, visit):

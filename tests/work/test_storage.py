@@ -202,6 +202,28 @@ def test_what_begins_while_files_are_looked_for_is_recorded_with_them(storage, t
     assert not other.records()["make-cams"]["finished"]
 
 
+@pytest.mark.parametrize("change", ["other", None])
+def test_two_who_correct_the_same_image_do_not_overwrite_each_other(storage, tmp_path, change):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    corrections = first.root / "corrections"
+    corrections.mkdir()
+    for name in ("a.json", "b.json"):
+        (corrections / name).write_text("before")
+    first.work.push()
+    other = Machine(tmp_path / "other")
+    (corrections / "a.json").write_text("mine")
+    first.work.push()
+    (other.root / "corrections" / "b.json").write_text("of another image")
+    other.work.push()
+    theirs = other.root / "corrections" / "a.json"
+    theirs.unlink() if change is None else theirs.write_text(change)
+    with pytest.raises(InputError, match=r"somebody else has changed corrections/a\.json meanwhile"):
+        other.work.push()
+    found = Machine(tmp_path / "third").root / "corrections"
+    assert [(found / name).read_text() for name in ("a.json", "b.json")] == ["mine", "of another image"]
+
+
 def test_what_is_withdrawn_or_over_stays_so(storage, tmp_path):
     first = Machine(tmp_path / "first")
     first.make("one")

@@ -172,6 +172,13 @@ def seed_crf(config: PipelineConfig) -> CRFParams:
         >>> found.bilateral_sxy, found.gaussian_sxy
         (20.0, 1.0)
     """
-    scale, crf = given(config.seeds.crf_scale), config.crf
+    return scaled_crf(config.crf, given(config.seeds.crf_scale))
+
+
+def scaled_crf(crf: CRFParams, scale: float) -> CRFParams:
+    """Return the parameters of a dense CRF whose kernels are ``scale`` times as wide.
+
+    The smoothness kernel stays at least a pixel wide.
+    """
     smooth = max(crf.gaussian_sxy * scale, min(crf.gaussian_sxy, 1.0))
     return dataclasses.replace(crf, gaussian_sxy=smooth, bilateral_sxy=crf.bilateral_sxy * scale)

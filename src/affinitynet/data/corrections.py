@@ -16,12 +16,15 @@ import numpy as np
 
 from affinitynet.data.collection import Collection
 from affinitynet.data.truth import CorrectedMask, renumbered
-from affinitynet.errors import InputError, did_you_mean
+from affinitynet.errors import InputError, Remark, did_you_mean
 from affinitynet.files import read_json, read_label_image, save_mask, write_json
 from affinitynet.records import TaggedImage
 
 Verdict = Literal["corrected", "accepted", "rejected"]
 """corrected: the mask was changed. accepted: it is right as it is. rejected: it is of no use."""
+
+WITH_MASK = ("corrected", "accepted")
+"""Verdicts that stand for a mask; one that is left beside another verdict was withdrawn."""
 
 STEPS = ".steps"
 """Folder of the masks after each step of the review."""
@@ -117,10 +120,10 @@ class Corrections:
         Raises:
             InputError: a file is damaged, or the mask shows a class that is not among these.
         """
-        path = self.mask_file(name)
-        if not path.exists():
+        path, said = self.mask_file(name), self.load(name)
+        if said.verdict not in WITH_MASK or not path.exists():
             return None
-        return renumbered(read_label_image(path), self.load(name).classes or classes, classes, path)
+        return renumbered(read_label_image(path), said.classes or classes, classes, path)
 
     def save(self, name: str, correction: Correction, mask: np.ndarray | None = None) -> None:
         """Write what was said of an image: the mask first, so that a verdict never stands without its mask."""
@@ -142,7 +145,7 @@ def corrected(collection: Collection, corrections: Corrections) -> Collection:
     Raises:
         InputError: a correction is damaged, or names a class that the collection does not have.
     """
-    found = {name: corrections.load(name) for name in corrections.names()}
+    found = {name: replace(corrections.load(name), history=None) for name in corrections.names()}
     if not found:
         return collection
 
@@ -161,7 +164,22 @@ def corrected(collection: Collection, corrections: Corrections) -> Collection:
         return record
 
     splits = {name: tuple(map(laid_over, records)) for name, records in collection.splits.items()}
-    return replace(collection, splits=splits)
+    lost = lost_corrections(collection, corrections)
+    remarks = (*collection.remarks, Remark("warning", lost)) if lost else collection.remarks
+    return replace(collection, splits=splits, remarks=remarks)
+
+
+def lost_corrections(collection: Collection, corrections: Corrections) -> str:
+    """Say how many corrections are of no image of the collection; nothing if none is."""
+    known = {record.name for records in collection.splits.values() for record in records}
+    strange = [(name, corrections.load(name)) for name in corrections.names() if name not in known]
+    lost = [name for name, said in strange if said.verdict is not None or said.tags is not None]
+    if not lost:
+        return ""
+    return (
+        f"{len(lost)} corrections in {corrections.root} are of images that are not here, the first of {lost[0]}; if it "
+        "was renamed or moved, rename its files there alike"
+    )
 
 
 def _numbers(tags: tuple[str, ...], collection: Collection, path: Path) -> tuple[int, ...]:

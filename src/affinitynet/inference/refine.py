@@ -91,13 +91,14 @@ def map_scores(cams: ScoreMaps, alpha: float) -> Tensor:
 
 
 PLACE = 0.5
-"""Share of its maximum above which a map shows the strongest place: its full width at half maximum."""
+"""How far from its least to its greatest value a map shows the strongest place: its full width at half maximum."""
 
 
 def keep_tags(mask: np.ndarray, cams: ScoreMaps) -> tuple[np.ndarray, list[int], list[int]]:
     """Give each tagged class that a mask lacks the place where it is strongest.
 
-    That is where its map exceeds half its maximum, as far as no other class is there, or one that has pixels elsewhere.
+    That is where its map is above the middle of its range, as far as no other class is there, or one that has pixels
+    elsewhere: the probabilities of a class that was hardly learnt are alike everywhere.
     A class whose map is empty, or whose place is all that another class has, cannot be helped.
 
     Args:
@@ -118,11 +119,11 @@ def keep_tags(mask: np.ndarray, cams: ScoreMaps) -> tuple[np.ndarray, list[int],
     for number, scores in zip(cams.classes, cams.scores, strict=True):
         if number + 1 in present:
             continue
-        highest = float(scores.max())
+        lowest, highest = float(scores.min()), float(scores.max())
         if highest <= 0:
             missing.append(number)
             continue
-        place = enlarge((scores > PLACE * highest).cpu().numpy(), mask.shape)
+        place = enlarge((scores >= lowest + PLACE * (highest - lowest)).cpu().numpy(), mask.shape)
         free = place & (mask == BACKGROUND)
         if not free.any():  # then of the classes that have pixels elsewhere, too
             elsewhere = np.unique(mask[~place])

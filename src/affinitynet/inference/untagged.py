@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affinitynet.config.adaptation import adapted
+from affinitynet.config.adaptation import adapted, scaled_crf
 from affinitynet.config.config_file import read_config
 from affinitynet.config.settings import CRFParams, PipelineConfig, PredictConfig
 from affinitynet.data.images import load_image
 from affinitynet.data.transforms import normalise, reduced, resize, to_tensor
 from affinitynet.errors import InputError
 from affinitynet.inference.strips import View, strips
-from affinitynet.models.segmenter import CRF, Segmenter
+from affinitynet.models.segmenter import CRF, LABELLED_AT, Segmenter
 from affinitynet.ops.crf import dense_crf
 from affinitynet.ops.decision import labels_at, labels_of
 from affinitynet.records import VALUES, ValueRanges
@@ -91,34 +91,33 @@ class SegmentationPredictor:
         """
         small = self._reduced(image)
         if self.config.crf:
-            labels, scores = self._seen(small)
+            labels, scores = self._seen(small, self._crf_in(image))
             return labels.cpu().numpy().astype(np.uint8)[labels_at(scores, image.shape[:2])]
         with autocast(self.device, self.config.precision):
             views = self._views(small)
             return labels_of(strips(views, (small.shape[0], small.shape[1])), len(small), image.shape[:2])
 
     @torch.inference_mode()
-    def scores(self, image: np.ndarray, tags_known: bool = False) -> Tensor:
+    def scores(self, image: np.ndarray) -> Tensor:
         """Return probabilities float32 [C + 1, h, w], background first, at the size the image is labelled at.
 
         That is the image's own unless its long side exceeds ``longest_side``.
 
         Args:
             image: uint8 [H, W, 3].
-            tags_known: whether the tags are known: those the network finds do not count, and no CRF follows yet.
 
         Raises:
             InputError: the image is not uint8 [H, W, 3].
         """
         small = self._reduced(image)
-        if tags_known or not self.config.crf:
-            return self._probabilities(small, tags_known)
-        labels, found = self._seen(small)
+        if not self.config.crf:
+            return self._probabilities(small)
+        labels, found = self._seen(small, self._crf_in(image))
         scores = torch.zeros(len(self.model.classes) + 1, *found.shape[1:], device=self.device)
         scores[labels] = found
         return scores
 
-    def _seen(self, small: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _seen(self, small: np.ndarray, crf: CRFParams) -> tuple[Tensor, Tensor]:
         """Return the labels int64 [L] that an image may show, background first, and what the CRF makes of them,
         float32 [L, h, w]."""
         with autocast(self.device, self.config.precision):
@@ -127,11 +126,11 @@ class SegmentationPredictor:
         strongest[0] = 1.0
         labels = (strongest >= SEEN).nonzero()[:, 0]
         scores = self._gathered(views, small, labels)
-        return labels, dense_crf(self._pixels(small), scores, self.crf)
+        return labels, dense_crf(self._pixels(small), scores, crf)
 
     @property
     def crf(self) -> CRFParams:
-        """Parameters of the CRF that follows.
+        """Parameters of the CRF that follows, for images of the size that it was fitted at.
 
         Raises:
             InputError: the network's file has others.
@@ -141,13 +140,25 @@ class SegmentationPredictor:
         except TypeError as error:
             raise InputError(f"segmentation network: its settings of the CRF are not ours ({error})") from None
 
+    def _crf_in(self, image: np.ndarray) -> CRFParams:
+        """Return the parameters of the CRF at the size that an image is labelled at here.
+
+        Raises:
+            InputError: the network's file has others.
+        """
+        side, fitted_at = max(image.shape[:2]), self.model.settings.get(LABELLED_AT, self.config.longest_side)
+        if fitted_at is not None and not (isinstance(fitted_at, int) and fitted_at > 0):
+            raise InputError(f"segmentation network: its {LABELLED_AT} is not a number of pixels ({fitted_at!r})")
+        factor = min(side, self.config.longest_side or side) / min(side, fitted_at or side)
+        return self.crf if factor == 1 else scaled_crf(self.crf, factor)
+
     def _pixels(self, image: np.ndarray) -> Tensor:
         return torch.from_numpy(image.copy()).to(self.device)
 
-    def _probabilities(self, small: np.ndarray, tags_known: bool) -> Tensor:
+    def _probabilities(self, small: np.ndarray) -> Tensor:
         """Return the probabilities float32 [C + 1, h, w] of the network alone."""
         with autocast(self.device, self.config.precision):
-            views = self._views(small, tags_known)
+            views = self._views(small)
         return self._gathered(views, small, torch.arange(len(self.model.classes) + 1, device=self.device))
 
     def _gathered(self, views: Sequence[View], image: np.ndarray, labels: Tensor) -> Tensor:
@@ -161,30 +172,34 @@ class SegmentationPredictor:
                 done += strip.shape[1]
         return scores
 
+    @torch.inference_mode()
     def tagged_scores(self, image: np.ndarray, tags: Sequence[int], crf: bool = False) -> Tensor:
         """Return the probabilities of background and of the tagged classes, where the others are known to be absent.
 
         Args:
-            image: uint8 [H, W, 3].
+            image: uint8 [H, W, 3], at the size that images with tags are labelled at.
             tags: 0-based class numbers, ascending.
             crf: whether the dense CRF follows, with the widths that the network's seeds were made with.
 
         Returns:
-            float32 [K + 1, h, w], background first, at the size the image is labelled at.
+            float32 [K + 1, H, W], background first.
 
         Raises:
             InputError: as :meth:`scores`.
         """
+        _check(image)
         if not tags:
-            return torch.ones(1, *self._reduced(image).shape[:2], device=self.device)
-        scores = self.scores(image, tags_known=True)[[0, *(tag + 1 for tag in tags)]].clamp(min=LEAST)
+            return torch.ones(1, *image.shape[:2], device=self.device)
+        with autocast(self.device, self.config.precision):
+            views = self._views(image, tags_known=True)
+        labels = torch.tensor([0, *(tag + 1 for tag in tags)], device=self.device)
+        scores = self._gathered(views, image, labels).clamp(min=LEAST)
         scores = scores / scores.sum(0)
-        return dense_crf(self._pixels(self._reduced(image)), scores, self.crf) if crf else scores
+        return dense_crf(self._pixels(image), scores, self.crf) if crf else scores
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:
         """Return a checked image at the size it is labelled at."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
+        _check(image)
         return reduced(image, self.config.longest_side)
 
     def _views(self, image: np.ndarray, tags_known: bool = False) -> list[View]:
@@ -202,6 +217,11 @@ class SegmentationPredictor:
         x = torch.cat([x.flip(-1) if flipped else x for flipped in mirrored])
         x = x.contiguous(memory_format=torch.channels_last)
         return View(self.model, self.model.coarse(x, tags_known), size, mirrored)
+
+
+def _check(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"image: expected uint8 [H, W, 3] RGB, got {image.dtype} {list(image.shape)}")
 
 
 def weights_file(source: Path | str) -> Path:

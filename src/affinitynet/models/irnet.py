@@ -87,7 +87,8 @@ class IRNet(nn.Module):
         return features
 
     def _edge(self, features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        maps = [F.relu(_to_size(reduce(f), size)) for reduce, f in zip(self.edges, features, strict=True)]
+        parts = zip(self.edges, features, self.backbone.strides, strict=True)
+        maps = [F.relu(_to_size(reduce(feature), size, stride / self.stride)) for reduce, feature, stride in parts]
         edge: Tensor = self.edge(torch.cat(maps, 1))[:, 0].float()
         return edge
 
@@ -95,10 +96,10 @@ class IRNet(nn.Module):
         fine, coarse = [], []
         for reduce, feature, stride in zip(self.displacements, features, self.backbone.strides, strict=True):
             if stride >= MIDDLE:
-                coarse.append(F.relu(_to_size(reduce(feature), middle)))
+                coarse.append(F.relu(_to_size(reduce(feature), middle, stride / MIDDLE)))
             else:
-                fine.append(F.relu(_to_size(reduce(feature), size)))
-        joined = F.relu(_to_size(self.join_coarse(torch.cat(coarse, 1)), size))
+                fine.append(F.relu(_to_size(reduce(feature), size, stride / self.stride)))
+        joined = F.relu(_to_size(self.join_coarse(torch.cat(coarse, 1)), size, MIDDLE / self.stride))
         displacement: Tensor = self.displacement(F.relu(self.join(torch.cat([*fine, joined], 1)))).float()
         return displacement
 
@@ -150,10 +151,16 @@ class _Reduction(nn.Sequential):
         return reduced
 
 
-def _to_size(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """Enlarge a map bilinearly by a whole factor and cut it at the right and at the bottom."""
+def _to_size(feature: Tensor, size: tuple[int, int], factor: float) -> Tensor:
+    """Enlarge a map bilinearly by a factor and cut it at the right and at the bottom.
+
+    Where the factor is not whole, or the map too small since the backbone rounded down, it is stretched to the size.
+    """
     if feature.shape[2:] == size:
         return feature
-    factor = -(-size[0] // feature.shape[2])
-    large = F.interpolate(feature, scale_factor=float(factor), mode="bilinear", align_corners=False)
+    if not factor.is_integer() or any(
+        factor * side < wanted for side, wanted in zip(feature.shape[2:], size, strict=True)
+    ):
+        return F.interpolate(feature, size, mode="bilinear", align_corners=False)
+    large = F.interpolate(feature, scale_factor=factor, mode="bilinear", align_corners=False)
     return large[:, :, : size[0], : size[1]]

@@ -45,6 +45,9 @@ LONG_SIDE = "long_side"
 CRF = "crf"
 """Name of the setting that holds the parameters of the dense CRF that follows it."""
 
+LABELLED_AT = "labelled_at"
+"""Name of the setting that says to which long side images were reduced where that CRF was fitted, ``None`` if never."""
+
 NOT_FOUND = "not_found"
 """Name of the setting that lists the classes that it finds in few of the training images tagged with them."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affinitynet.config.config_file import to_dict
+from affinitynet.config.settings import RANDOM, PipelineConfig
 from affinitynet.data.collection import Collection
 from affinitynet.pipeline.plan import Facts
 from affinitynet.pipeline.table import Stage, stages_of
@@ -36,6 +37,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
     paths |= {file for _, _, file in boxes}
     paths |= {record.drawn.file for records in images.values() for record in records if record.drawn}
     maps = _maps(context)
+    weights = {setting: contents.last_digest(file) for setting, file in _weights(context.config).items()}
     digests = _digests(context, contents, sorted(paths | set(maps.values())))
     settings = to_dict(context.config)
     if settings["cams"]["from_folder"] is None:
@@ -66,6 +68,7 @@ def gather_facts(context: Context, contents: Contents) -> dict[str, Facts]:
                         for record in images[stage.images]
                     ),
                     *read.get(stage.images, ()),
+                    *(weights[setting] for setting in stage.settings if setting in weights),
                 ]
             ),
             _digest(masks) if stage.truth else "",
@@ -90,6 +93,18 @@ def _maps(context: Context) -> dict[str, Path]:
     from affinitynet.data.activation_maps import find_maps
 
     return find_maps(Path(folder), context.target_images)
+
+
+def _weights(config: PipelineConfig) -> dict[str, Path]:
+    """Return setting -> the file of weights that it names, where it names one."""
+    named = {
+        "weights": None if config.weights == RANDOM else config.weights,
+        "classifier": config.classifier.trained,
+        "affinity": config.affinity.trained,
+        "irnet": config.irnet.trained,
+        "segmenter": config.segmenter.trained,
+    }
+    return {setting: Path(file) for setting, file in named.items() if file is not None}
 
 
 def _values(record: TaggedImage) -> list[object]:

@@ -71,10 +71,14 @@ def learn_places(context: Context) -> tuple[LocalClassifier, tuple[ClassLearnt, 
 
 
 def _parts(places: Places, records: Sequence[TaggedImage], share: float, seed: int) -> list[tuple[Places, Places]]:
-    """Return what is learnt from and what is held out; in more than one way where that are few images."""
-    found = []
+    """Return what is learnt from and what is held out; in more than one way where that are few images.
+
+    Images that somebody drew masks for are learnt from, unless all that could be held out are such.
+    """
+    found, drawn = [], np.array([record.drawn is not None for record in records])
     for number in range(WAYS):
         held = hold_out(records, share, seed + number)
+        held = held & ~drawn if (held & ~drawn).any() else held
         found.append((places.only(~held), places.only(held)))
         if not held.any() or held.sum() >= MOST:
             break

@@ -162,7 +162,7 @@ def _refusal(
             for line in differences(*_comparable(records[stage.name].settings or {}, facts[stage.name].settings))
         )
     )
-    what = "; ".join(changed) or "its images, tags or drawn masks have changed since"
+    what = "; ".join(changed) or "its images, tags, drawn masks or files of weights have changed since"
     again = [f"{stage.name}{'' if records[stage.name].finished else ' (which had not finished)'}" for stage in forget]
     stays = [
         stage.name for stage in table if stage not in forget and stage.name in records and records[stage.name].finished

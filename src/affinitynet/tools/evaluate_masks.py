@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _measure_split(folder: Path, collection: Collection, split: str, runtime: Ru
             f"(the first: {missing[0]}.png); make them, or name another --split"
         )
     labels = len(collection.classes) + 1
-    matrices: list[np.ndarray] = []
+    total, lock = np.zeros((labels, labels), np.int64), Lock()
 
     def measure(record: TaggedImage) -> None:
         path = folder / f"{record.name}.png"
@@ -78,7 +79,9 @@ def _measure_split(folder: Path, collection: Collection, split: str, runtime: Ru
         if mask.max(initial=0) >= labels:
             cure = "255 is not a label here" if mask.max() == IGNORE else f"there are {len(collection.classes)} classes"
             raise InputError(f"{path}: holds value {mask.max()}, but {cure}; every pixel is 0 or a class + 1")
-        matrices.append(confusion(mask, collection.mask(record), labels))
+        found = confusion(mask, collection.mask(record), labels)
+        with lock:
+            np.add(total, found, out=total)
 
     runtime.for_each_image(f"evaluate {split}", measure, records)
-    return StepMetrics.of(np.sum(matrices, axis=0), collection.classes, len(records))
+    return StepMetrics.of(total, collection.classes, len(records))

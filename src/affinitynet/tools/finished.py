@@ -9,7 +9,7 @@ from affinitynet.config.adaptation import adapted
 from affinitynet.config.config_file import read_config, stored_data, stored_tags
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.collection import Collection, open_collection
-from affinitynet.data.corrections import corrected
+from affinitynet.data.corrections import corrected, lost_corrections
 from affinitynet.data.drawn_masks import teaching
 from affinitynet.errors import InputError
 from affinitynet.work.folder import WorkFolder
@@ -33,6 +33,7 @@ class Finished:
         collection: without what was skipped.
         split: name of the split that was trained on.
         tags: the table of tags, if it is not the collection's own.
+        lost: says how many corrections are of images that are not there any more.
     """
 
     folder: WorkFolder
@@ -41,6 +42,7 @@ class Finished:
     collection: Collection
     split: str
     tags: str | None = None
+    lost: str = ""
 
 
 def open_finished(work: Path | str, data: Path | str | None = None, stage: str = "make-masks") -> Finished:
@@ -66,4 +68,5 @@ def open_finished(work: Path | str, data: Path | str | None = None, stage: str =
         .without(folder.left_out())
         .with_values(folder.values())
     )
-    return Finished(folder, adapted(config, folder.plan()), config, checked, split, tags)
+    lost = lost_corrections(collection, folder.corrections)
+    return Finished(folder, adapted(config, folder.plan()), config, checked, split, tags, lost)

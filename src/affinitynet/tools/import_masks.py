@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from scipy import ndimage
 
 from affinitynet.data.collection import Collection, open_collection
 from affinitynet.data.corrections import Correction
@@ -15,12 +16,14 @@ from affinitynet.data.images import image_size
 from affinitynet.errors import InputError, LeftOut, Remark, did_you_mean
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.runtime.runtime import Runtime
+from affinitynet.tools.export.registry import exported_names
 from affinitynet.tools.finished import Finished, open_finished
 from affinitynet.tools.review.steps import Step, load_steps
 from affinitynet.work.folder import save_left_out
 
-UNSEEN = 0.001
-"""Share of an image's pixels that may differ without anybody having corrected them: outlines are rounded."""
+UNSEEN, RIM = 0.001, 3
+"""Share of an image's pixels that may differ without anybody having corrected them, in pieces that are narrower than
+so many: other tools round outlines."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,9 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
         ours, other = pair
         try:
             mask = _fitting(values[theirs.mask(other)], ours, other)
+            (different if _save(finished, ours, mask) else same).append(ours.name)
         except InputError as error:
             unfit.append(LeftOut(ours.name, "mask", str(error)))
-        else:
-            (different if _save(finished, ours, mask) else same).append(ours.name)
 
     (runtime or Runtime(alone=True)).for_each_image("import-masks", take, pairs)
     left_out = (*theirs.left_out, *sorted(unfit, key=lambda left: left.name))
@@ -123,14 +125,21 @@ def _fitting(mask: np.ndarray, ours: TaggedImage, other: TaggedImage) -> np.ndar
 
 
 def _save(finished: Finished, image: TaggedImage, mask: np.ndarray) -> bool:
-    """Keep a mask uint8 [H, W] as a correction, unless it is the one that the image has; return whether it was kept."""
+    """Keep a mask uint8 [H, W] as a correction, unless it is the one that the image has; return whether it was kept.
+
+    Raises:
+        InputError: nothing is in it, though the image has tags: nobody has annotated it.
+    """
     corrections, classes = finished.folder.corrections, finished.collection.classes
     before = corrections.mask(image.name, classes)
     if before is None and image.name in finished.folder.masks:
         before = finished.folder.masks.load(image.name)
-    if before is not None and (before != mask).mean() <= UNSEEN:
+    if before is not None and not _differs(before, mask):
         return False
     seen = {value - 1 for value in np.unique(mask).tolist() if value not in (BACKGROUND, IGNORE)}
+    if image.tags and not seen and IGNORE not in mask:
+        tagged = ", ".join(classes[tag] for tag in image.tags)
+        raise InputError(f"{image.name}: shows nothing, but is tagged {tagged}; annotate it, or take away its tags")
     tags = tuple(classes[number] for number in sorted(seen | set(image.tags)))
     said = corrections.load(image.name)
     if said.history is not None and before is not None:  # a step like those of the review, which can undo it
@@ -140,6 +149,21 @@ def _save(finished: Finished, image: TaggedImage, mask: np.ndarray) -> bool:
     retagged = said.tags is not None or seen - set(image.tags)
     corrections.save(image.name, Correction("corrected", tags if retagged else None, classes=classes), mask)
     return True
+
+
+def _differs(before: np.ndarray, mask: np.ndarray) -> bool:
+    """Return whether somebody has changed a mask [H, W], and not only a tool its outlines.
+
+    Example:
+        >>> before, after = np.zeros((2, 99, 99), np.uint8)
+        >>> after[40, 20:25] = 1
+        >>> rounded = _differs(before, after)
+        >>> after[40:43, 20:23] = 1
+        >>> rounded, _differs(before, after)
+        (False, True)
+    """
+    different = before != mask
+    return bool(different.mean() > UNSEEN or ndimage.binary_opening(different, np.ones((RIM, RIM), bool)).any())
 
 
 def _values(theirs: Collection, finished: Finished, masks: Path) -> np.ndarray:
@@ -158,13 +182,14 @@ def _values(theirs: Collection, finished: Finished, masks: Path) -> np.ndarray:
 def _meant(names: Iterable[str], ours: Collection) -> dict[str, TaggedImage]:
     """Return their names -> our images, where only one can be meant.
 
-    Tools keep the folders of an image, make them a part of its name, put others before them, or drop them.
+    Tools keep the folders of an image, make them a part of its name, put others before them, or drop them; and exports
+    change some names.
     """
     whole: dict[str, dict[str, TaggedImage]] = {}
     bare: dict[str, dict[str, TaggedImage]] = {}
     for records in ours.splits.values():
         for record in records:
-            for form in (record.name, record.name.replace("/", "_")):
+            for form in {record.name, record.name.replace("/", "_"), *exported_names(record.name, ours.splits)}:
                 whole.setdefault(form, {})[record.name] = record
             bare.setdefault(PurePosixPath(record.name).name, {})[record.name] = record
     found = {}

@@ -51,6 +51,14 @@ class Contents:
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self._digest, paths))
 
+    def last_digest(self, path: Path) -> str:
+        """Return the digest of a file, or of what it held when it was last there."""
+        key = str(path.absolute())
+        if path.exists() or key not in self.known:
+            return self._digest(path)
+        self.seen[key] = self.known[key]
+        return self.known[key][2]
+
     def save(self) -> None:
         """Keep the digests of all files that were asked for; forget the others."""
         young = time.time_ns() - SETTLED

@@ -185,10 +185,11 @@ class StoredWork(_Stored):
         finished = {(stage, record["fingerprint"]) for stage, record in before.items() if record["finished"]}
         settled = {s: {**record, "finished": (s, record["fingerprint"]) in finished} for s, record in here.items()}
         redone = self._redone(here)
+        gone = [path for path in mirror.known if not (mirror.local / path).exists()]
+        self._refuse_to_overwrite(path for path in (*changed, *gone) if _below(path, [BY_HAND]))
         self._write(records_meanwhile(here, self.records), by=self.name)
         mirror.store([path for path in changed if path in GROWING])  # before the files whose rows they have
         mirror.store([path for path in changed if path not in GROWING])
-        gone = [path for path in mirror.known if not (mirror.local / path).exists()]
         mirror.delete_there([path for path in gone if _below(path, [*redone, PARTS]) or _is_deleted(path)])
         after = self._records_here()
         same = _fingerprints(after).items() >= _fingerprints(here).items()
@@ -200,16 +201,30 @@ class StoredWork(_Stored):
         Args:
             by: who is at work; two who store the same are told apart by it.
         """
-        known = self.mirror.known.get(RECORDS)
-        if self.mirror.version(RECORDS) != (known.version if known else None):
-            raise InputError(
-                f"{self.mirror.url}: somebody else has worked in it meanwhile, and nothing of that was overwritten; if "
-                f"you need what was made here, copy {self.mirror.local} away before the next command"
-            )
+        if not self._is_as_known(RECORDS):
+            raise self._conflict("worked in it")
         if records != self.records:
             signed = {stage: record if by is None else {**record, "by": by} for stage, record in records.items()}
             self.mirror.write(RECORDS, json.dumps(signed, indent=2).encode())
             self.records = records
+
+    def _refuse_to_overwrite(self, paths: Iterable[str]) -> None:
+        """Raise if somebody else has stored another version of a file meanwhile."""
+        for path in paths:
+            here = self.mirror.local / path
+            if self._is_as_known(path) or (here.exists() and self.mirror.read(path) == here.read_bytes()):
+                continue
+            raise self._conflict(f"changed {path}")
+
+    def _is_as_known(self, path: str) -> bool:
+        known = self.mirror.known.get(path)
+        return self.mirror.version(path) == (known.version if known else None)
+
+    def _conflict(self, what: str) -> InputError:
+        return InputError(
+            f"{self.mirror.url}: somebody else has {what} meanwhile, and nothing of that was overwritten; if you need "
+            f"what was made here, copy {self.mirror.local} away before the next command"
+        )
 
     def _redone(self, here: Records) -> list[str]:
         """Return the outputs of stages that were begun again here under other settings."""

@@ -34,6 +34,7 @@ from affinitynet.models.classifier import load_classifier
 from affinitynet.models.segmenter import (
     CRF,
     DEEPLAB,
+    LABELLED_AT,
     LARGEFOV,
     LONG_SIDE,
     NOT_FOUND,
@@ -168,8 +169,9 @@ def _finish_round(context: Context, model: Segmenter, number: int) -> None:
     if processes.first:
         for relabelled in [record.name for record in context.training_images if record.name in work.relabelled]:
             work.relabelled.path(relabelled).unlink()
-        save_weights(_round_file(context), model.state_dict(), model.settings | {ROUND: number})
+        # First, since a later round would take it for its own; a run that is killed here repeats the round.
         work.checkpoint("segmenter").unlink(missing_ok=True)
+        save_weights(_round_file(context), model.state_dict(), model.settings | {ROUND: number})
     processes.wait()
 
 
@@ -209,7 +211,7 @@ def new_segmenter(config: PipelineConfig, classes: Sequence[str]) -> Segmenter:
     if config.segmenter.long_side is not None:
         model.settings[LONG_SIDE] = config.segmenter.long_side
     if config.seeds.crf_scale is not None:
-        model.settings[CRF] = asdict(seed_crf(config))
+        model.settings |= {CRF: asdict(seed_crf(config)), LABELLED_AT: config.longest_side}
     return model
 
 

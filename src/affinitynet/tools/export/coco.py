@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from affinitynet.files import write_text
+from affinitynet.files import atomic_file
 from affinitynet.tools.export.common import LabelledImages, foreground, needs, write_image
 from affinitynet.tools.export.polygons import opencv, polygons
 
@@ -26,7 +26,7 @@ def write_coco(labelled: LabelledImages, target: Path) -> None:
     codec = needs("pycocotools.mask", "pycocotools")
     splits = tuple(labelled.splits)
     names = labelled.names(
-        lambda name: _safe(name, splits), "a folder with the name of a split is taken for all images of it"
+        lambda name: safe_name(name, splits), "a folder with the name of a split is taken for all images of it"
     )
     tables = {split: _Table(labelled.classes) for split in splits}
     for split, record, mask in labelled:
@@ -42,16 +42,15 @@ def write_coco(labelled: LabelledImages, target: Path) -> None:
             for polygon in polygons(mask == value):
                 table.add_region(codec, number, value, [polygon], mask.shape)
     for split, table in tables.items():
-        text = table.text()
         for name in (split, f"instances_{split}"):
-            write_text(target / "annotations" / f"{name}.json", text)
+            table.write(target / "annotations" / f"{name}.json")
 
 
-def _safe(name: str, splits: tuple[str, ...]) -> str:
+def safe_name(name: str, splits: tuple[str, ...]) -> str:
     """Rename the outermost folder if it is called like a split.
 
     Example:
-        >>> _safe("train/cat", ("train", "val")), _safe("cats/train", ("train", "val"))
+        >>> safe_name("train/cat", ("train", "val")), safe_name("cats/train", ("train", "val"))
         ('train_/cat', 'cats/train')
     """
     folder, slash, rest = name.partition("/")
@@ -99,12 +98,17 @@ class _Table:
             )
         )
 
-    def text(self) -> str:
-        """Return the content of the file, a row a line."""
-        head = ['"info": {"description": "masks by affinitynet"}', '"licenses": []']
+    def write(self, path: Path) -> None:
+        """Write the file, a row a line; it may be larger than what fits into memory twice."""
         parts = {"images": self.images, "annotations": self.annotations, "categories": self.categories}
-        lists = ['"{}": [\n{}\n]'.format(name, ",\n".join(rows)) for name, rows in parts.items()]
-        return "{\n" + ",\n".join([*head, *lists]) + "\n}\n"
+        with atomic_file(path) as file:
+            file.write(b'{\n"info": {"description": "masks by affinitynet"},\n"licenses": []')
+            for name, rows in parts.items():
+                file.write(f',\n"{name}": [\n'.encode())
+                for number, row in enumerate(rows):
+                    file.write(((",\n" if number else "") + row).encode())
+                file.write(b"\n]")
+            file.write(b"\n}\n")
 
 
 def _row(**content: Any) -> str:

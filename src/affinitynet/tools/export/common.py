@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from affinitynet.data.corrections import Corrections
-from affinitynet.data.images import load_tagged
+from affinitynet.data.images import image_size, load_tagged
 from affinitynet.errors import InputError, Problems
 from affinitynet.files import atomic_file
 from affinitynet.records import BACKGROUND, IGNORE, Instances, TaggedImage
@@ -64,7 +64,13 @@ class LabelledImages:
         return self.instances.load(record.name)
 
     def _corrected(self, record: TaggedImage) -> np.ndarray | None:
-        return None if self.corrections is None else self.corrections.mask(record.name, self.classes)
+        mask = None if self.corrections is None else self.corrections.mask(record.name, self.classes)
+        if mask is None or mask.shape == image_size(record.path):
+            return mask
+        self.problems.warn(
+            f"{record.name}: its correction is not of its size, so it has the mask of the run; correct it again"
+        )
+        return None
 
     def names(self, safe: Callable[[str], str], reason: str) -> dict[str, str]:
         """Return the name that each image is written under.

@@ -69,6 +69,8 @@ def export_masks(
     )
     if len(names) < len(every):
         labelled.problems.warn(f"{len(every) - len(names)} images whose masks were rejected are left out")
+    if finished.lost:
+        labelled.problems.warn(finished.lost)
     with atomic_folder(out) as unfinished:
         FORMATS[format](labelled, unfinished)
     return Exported(len(names), labelled.problems.remarks)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from affinitynet.tools.export import coco, voc, yolo
 from affinitynet.tools.export.coco import write_coco
 from affinitynet.tools.export.common import LabelledImages
 from affinitynet.tools.export.huggingface import write_huggingface
@@ -24,3 +25,17 @@ def formats_help() -> str:
     """Return what each format is, for ``--help``."""
     lines = {name: (writer.__doc__ or "").strip().partition("\n")[0].rstrip(".") for name, writer in FORMATS.items()}
     return "; ".join(f"{name}: {line[:1].lower()}{line[1:]}" for name, line in lines.items())
+
+
+def exported_names(name: str, splits: Iterable[str]) -> set[str]:
+    """Return the names that an image may have in an export.
+
+    Args:
+        name: of the image.
+        splits: names.
+
+    Example:
+        >>> sorted(exported_names("train/images/1", ["train"]))
+        ['train/images/1', 'train/images_/1', 'train_/images/1']
+    """
+    return {coco.safe_name(name, tuple(splits)), yolo.safe_name(name), voc.safe_name(name)}

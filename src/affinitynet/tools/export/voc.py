@@ -17,7 +17,7 @@ def write_voc(labelled: LabelledImages, target: Path) -> None:
     splits = _lists(labelled)
     rule = "classes renamed, because VOC cannot express their names"
     classes = renamed(labelled.classes, _safe_class, rule, labelled.problems)
-    names = labelled.names(_safe_name, "a list would lose them")
+    names = labelled.names(safe_name, "a list would lose them")
     for _, record, mask in labelled:
         name = names[record.name]
         write_image(record, target / "JPEGImages" / name, only_jpeg=True)
@@ -47,11 +47,11 @@ def _lines(rows: list[str]) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
-def _safe_name(name: str) -> str:
+def safe_name(name: str) -> str:
     """Change a name of an image that a reader of lists would skip as a comment, or strip.
 
     Example:
-        >>> _safe_name("#1 cat "), _safe_name("site 1/cat")
+        >>> safe_name("#1 cat "), safe_name("site 1/cat")
         ('_1 cat', 'site 1/cat')
     """
     return re.sub("^#", "_", name.strip())

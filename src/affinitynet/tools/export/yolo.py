@@ -20,7 +20,7 @@ def write_yolo(labelled: LabelledImages, target: Path) -> None:
     """
     opencv()  # refuses before the first image is copied
     labelled = with_validation(in_roles(labelled))
-    names = labelled.names(_safe, "YOLO looks for labels where the last folder is called images")
+    names = labelled.names(safe_name, "YOLO looks for labels where the last folder is called images")
     for split, record, mask in labelled:
         name = names[record.name]
         write_image(record, target / "images" / split / name)
@@ -36,11 +36,11 @@ def write_yolo(labelled: LabelledImages, target: Path) -> None:
     write_text(target / "data.yaml", "\n".join([*paths, "names:", *classes]) + "\n")
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """Rename folders called ``images``: the labels' path is made from the last folder of that name.
 
     Example:
-        >>> _safe("site 1/images/cat"), _safe("images")
+        >>> safe_name("site 1/images/cat"), safe_name("images")
         ('site 1/images_/cat', 'images')
     """
     *folders, stem = name.split("/")

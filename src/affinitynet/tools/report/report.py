@@ -15,7 +15,9 @@ from affinitynet.config.adaptation import given, holds, lines_of
 from affinitynet.config.settings import PipelineConfig
 from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import Summary, summarise
+from affinitynet.errors import InputError
 from affinitynet.files import write_text
+from affinitynet.pipeline.doubts import read_doubts
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
@@ -39,32 +41,44 @@ KINDS = (
 """The layers of a card, in the order of the method."""
 
 
-def write_report(work: Path, data: Path | None = None, *, runtime: Runtime | None = None) -> Path:
+def write_report(work: Path, data: Path | None = None, most: int = 3000, *, runtime: Runtime | None = None) -> Path:
     """Write report.html into the work folder: how good each step is, and a gallery to find the bad masks in.
 
     One page that needs no network, with the table of the steps, losses, classes and a gallery, worst masks first.
+    Of a large collection the gallery shows a part, and says so.
 
     Args:
         work: Work folder with finished masks.
         data: The collection, if it has moved since; null: where it was.
+        most: Images in the gallery at most: those with ground truth first, then the most doubtful. The page holds all
+            their pictures, about 35 kB for each.
         runtime: how to compute.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: the folder has no finished masks, or the collection is not where it was.
+        InputError: the folder has no finished masks, the collection is not where it was, or ``most`` is negative.
     """
+    if most < 0:
+        raise InputError(f"--most {most}: give how many images the gallery shows at most, 0 or more")
+    runtime = runtime or Runtime(alone=True)
     finished = open_finished(work, data)
     folder, collection = finished.folder, finished.collection
-    cards = _cards(finished, runtime or Runtime(alone=True))
+    present = _present(finished)
+    shown = _worth_showing(folder, present, most)
+    cards = _cards(finished, shown, runtime)
+    partial = _partial(len(shown), len(present))
+    if partial:
+        runtime.progress.say(f"report: {partial}")
     metrics = read_metrics(folder.metrics_file)
     stages = folder.records()
     page = _template().render(
         title=collection.root.resolve().name,
-        images=len(cards),
+        images=len(present),
+        partial=partial,
         classes=collection.classes,
-        splits=list(dict.fromkeys(card.split for card in cards)),
+        splits=list(dict.fromkeys(split for split, _ in shown)),
         network=finished.config.network,
         seconds=_duration(sum(record.seconds for record in stages.values())),
         metrics=metrics,
@@ -107,23 +121,51 @@ def _said(folder: WorkFolder, config: PipelineConfig) -> list[tuple[str, str, li
     ]
 
 
-def _cards(finished: Finished, runtime: Runtime) -> list[Card]:
+def _present(finished: Finished) -> list[tuple[str, TaggedImage]]:
+    """Return the images that have masks, each with the first of the splits that it is in."""
+    collection = finished.collection
+    splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
+    chosen: dict[str, tuple[str, TaggedImage]] = {}
+    for split in reversed(splits):
+        chosen |= {record.name: (split, record) for record in collection.split(split)}
+    return [pair for pair in chosen.values() if pair[1].name in finished.folder.masks]
+
+
+def _worth_showing(
+    folder: WorkFolder, present: Sequence[tuple[str, TaggedImage]], most: int
+) -> list[tuple[str, TaggedImage]]:
+    """Return at most so many images, those with ground truth first, then the most doubtful."""
+    doubts = read_doubts(folder)
+
+    def rank(pair: tuple[str, TaggedImage]) -> tuple[bool, float, str]:
+        record = pair[1]
+        return record.truth is None, -doubts.get(record.name, (0.0, 0.0))[0], record.name
+
+    return sorted(present, key=rank)[:most]
+
+
+def _partial(shown: int, present: int) -> str:
+    """Say which images the gallery shows, if these are not all."""
+    if shown == present:
+        return ""
+    return (
+        f"the gallery shows {shown:,} of {present:,} images: those with ground truth first, then the most doubtful; "
+        "--most changes how many"
+    )
+
+
+def _cards(finished: Finished, shown: Sequence[tuple[str, TaggedImage]], runtime: Runtime) -> list[Card]:
     from affinitynet.tools.report.cards import FEW_IMAGES, SIDE_OF_FEW, SIDE_OF_MANY, make_card
 
     folder, collection = finished.folder, finished.collection
-    splits = dict.fromkeys((finished.split, *collection.evaluation_splits))
-    chosen: dict[str, tuple[str, TaggedImage]] = {}
-    for split in reversed(splits):  # an image in two splits is shown in the first of them
-        chosen |= {record.name: (split, record) for record in collection.split(split)}
-    present = [pair for pair in chosen.values() if pair[1].name in folder.masks]
-    side = SIDE_OF_FEW if len(present) <= FEW_IMAGES else SIDE_OF_MANY
+    side = SIDE_OF_FEW if len(shown) <= FEW_IMAGES else SIDE_OF_MANY
     found: dict[str, Card] = {}
 
     def make(pair: tuple[str, TaggedImage]) -> None:
         split, record = pair
         found[record.name] = make_card(folder, collection, split, record, side, given(finished.config.masks.alpha))
 
-    runtime.for_each_image("report", make, present)
+    runtime.for_each_image("report", make, shown)
     return [found[name] for name in sorted(found)]
 
 

@@ -22,6 +22,9 @@ CLICKS = 12
 
 WIDEST = 200  # radius of the brush, pixels
 
+SIZE = "size"
+"""What a saved action calls the (H, W) that the image was labelled at when it was taken."""
+
 Point = tuple[int, int]
 """(x, y) in pixels of the image as it is labelled."""
 
@@ -71,14 +74,14 @@ class Change:
     reset: bool = False
 
 
-def read_action(action: Any, classes: Sequence[str], size: tuple[int, int] | None) -> Change:
+def read_action(action: Any, classes: Sequence[str], size: tuple[int, int]) -> Change:
     """Check an action.
 
     Args:
         action: ``{"kind": "click" or "brush", "class": a name or null, "points": [[x, y], ...]}``, a brush with a
             ``radius``; ``{"kind": "tags", "tags": [...]}``; or ``{"kind": "accept", "reject" or "reset"}``.
         classes: names.
-        size: (H, W) of the image as it is labelled; ``None`` if the action was checked before.
+        size: (H, W) of the image as it is labelled.
 
     Raises:
         InputError: it is something else.
@@ -118,16 +121,46 @@ def _label(action: dict[str, Any], classes: Sequence[str]) -> int | None:
     return list(classes).index(name)
 
 
-def _points(action: dict[str, Any], size: tuple[int, int] | None) -> tuple[Point, ...]:
+def _points(action: dict[str, Any], size: tuple[int, int]) -> tuple[Point, ...]:
     points = action.get("points")
     if not isinstance(points, list) or not 0 < len(points) <= MOST_POINTS:
         raise InputError(f"points: must be a list of 1 to {MOST_POINTS}")
     for point in points:
         if not isinstance(point, list) or len(point) != 2 or not all(type(value) is int for value in point):
             raise InputError(f"point {point!r}: must be two whole numbers")
-        if size is not None and not (0 <= point[0] < size[1] and 0 <= point[1] < size[0]):
+        if not (0 <= point[0] < size[1] and 0 <= point[1] < size[0]):
             raise InputError(f"point {point!r}: is not inside the image of {size[1]} x {size[0]}")
     return tuple((point[0], point[1]) for point in points)
+
+
+def scaled(action: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Return an action that was taken when the image was labelled at another size; all its points are in the image.
+
+    Args:
+        action: as it was saved.
+        size: (H, W) of the image as it is labelled now.
+
+    Raises:
+        InputError: its points or its size are not as this program writes them.
+
+    Example:
+        >>> scaled({"kind": "click", "class": None, "points": [[40, 10]], "size": [30, 60]}, (20, 40))["points"]
+        [[26, 6]]
+    """
+    if "points" not in action:
+        return action
+    height, width = size
+    try:
+        before = tuple(action.get(SIZE, size))
+        down, across = height / before[0], width / before[1]
+        points = [
+            [min(max(int(x * across), 0), width - 1), min(max(int(y * down), 0), height - 1)]
+            for x, y in action["points"]
+        ]
+        radius = {"radius": min(round(action["radius"] * across), WIDEST)} if "radius" in action else {}
+    except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
+        raise InputError(f"points: are not those of a saved action ({error})") from None
+    return {**action, "points": points, **radius}
 
 
 def painted(mask: np.ndarray, brush: Brush) -> np.ndarray:

@@ -202,7 +202,7 @@ function askTags() {
 
 $("tags-dialog").addEventListener("close", () => {
   const tags = [...$("tag-boxes").querySelectorAll("input:checked")].map((input) => input.value);
-  if ($("tags-dialog").returnValue === "ok" && tags.join("\n") !== now.tags.join("\n")) act({ kind: "tags", tags });
+  if (now && $("tags-dialog").returnValue === "ok" && tags.join("\n") !== now.tags.join("\n")) act({ kind: "tags", tags });
   $("tags-dialog").returnValue = "";
 });
 
@@ -237,9 +237,9 @@ async function begin() {
   $("kind").append(...facts.classes.map((name) => new Option(name, name)));
   try {
     images = await (await ask("/api/images")).json();
-    const wanted = decodeURIComponent(location.hash.slice(1));
+    const wanted = location.hash.slice(1);
     filter();
-    const first = images.find((image) => image.name === wanted) || shown[0] || images[0];
+    const first = images.find((image) => written(image.name) === wanted) || shown[0] || images[0];
     if (first) await open(first.name);
     $("stage").focus();
   } catch (error) {

@@ -6,7 +6,7 @@ const canvas = $("canvas"), pen = canvas.getContext("2d"), layer = document.crea
 let images = [], shown = [], current = null, now = null, mask = null, photo = null;
 let tool = "click", label = null, hidden = false, cross = null, line = null, busy = Promise.resolve();
 const view = { scale: 1, x: 0, y: 0 };
-const pictures = new Map();
+const pictures = new Map(), versions = new Map();
 
 // ---- the server
 
@@ -25,7 +25,10 @@ async function ask(path, options = {}) {
   return answer;
 }
 
-const about = (path, name) => `/api/${path}?name=${encodeURIComponent(name)}`;
+/** A name in letters that an address can hold: file names need not be text. */
+const written = (name) => encodeURIComponent(JSON.stringify(name).slice(1, -1));
+const about = (path, name) => `/api/${path}?name=${written(name)}`;
+const stateOf = async (name) => (await ask(about("state", name))).json();
 
 async function unpacked(state) {
   const bytes = Uint8Array.from(atob(state.mask), (sign) => sign.charCodeAt(0));
@@ -93,17 +96,18 @@ function step(by) {
 
 async function open(name) {
   current = name;
-  location.hash = encodeURIComponent(name);
+  now = mask = photo = line = cross = null;  // until they are those of this image, nothing can be done to it
+  draw();
+  location.hash = written(name);
   filter();
   const place = shown.findIndex((image) => image.name === name), list = $("list");
   if (place * ROW < list.scrollTop || (place + 1) * ROW > list.scrollTop + list.clientHeight)
     list.scrollTop = Math.max(0, (place - 2) * ROW);
   $("name").textContent = name;
   try {
-    const [state, bitmap] = await Promise.all([ask(about("state", name)).then((a) => a.json()), picture(name)]);
+    const [state, bitmap] = await Promise.all([busy.then(() => stateOf(name)), picture(name)]);
     if (name !== current) return;
     photo = bitmap;
-    line = cross = null;
     await take(state, true);
     ask(about("prepare", name)).catch(() => {});
     const next = shown[place + 1];
@@ -116,8 +120,10 @@ async function open(name) {
 // ---- one image
 
 async function take(state, fresh = false) {
+  versions.set(state.name, state.version);
+  noted(state);
   const bytes = await unpacked(state);
-  if (state.name !== current) return;
+  if (state.name !== current || !photo) return;
   now = state;
   mask = bytes;
   if (fresh) {
@@ -130,41 +136,44 @@ async function take(state, fresh = false) {
   $("verdict").textContent = state.verdict || "";
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
-  noted(state);
   buttons();
   paint();
 }
 
+/** Do something to the image that is shown, after all that was asked for before; tell whether it was saved. */
 function act(action) {
-  if (!now) return busy;
-  const name = current;
-  busy = busy.then(async () => {
-    if (name !== current) return;
-    say("…");
-    const start = performance.now();
-    try {
-      const body = JSON.stringify({ name, version: now.version, action });
-      await take(await (await ask("/api/act", { method: "POST", body })).json());
-      document.body.dataset.milliseconds = Math.round(performance.now() - start);
-      say("saved");
-    } catch (error) {
-      say(error.message, true);
-      if (error.status === 409) await take(await (await ask(about("state", name))).json());
-    }
-  });
-  return busy;
+  if (!now) return Promise.resolve(false);
+  const name = current, saved = busy.then(() => send(name, action));
+  busy = saved;
+  return saved;
+}
+
+async function send(name, action) {
+  const start = performance.now();
+  if (name === current) say("…");
+  try {
+    const body = JSON.stringify({ name, version: versions.get(name), action });
+    await take(await (await ask("/api/act", { method: "POST", body })).json());
+    document.body.dataset.milliseconds = Math.round(performance.now() - start);
+    if (name === current) say("saved");
+    return true;
+  } catch (error) {
+    say(name === current ? error.message : `${name}: ${error.message}`, true);
+    if (error.status === 409) await stateOf(name).then(take).catch(() => {});
+    return false;
+  }
 }
 
 async function decide(kind) {
   const name = current, place = shown.findIndex((image) => image.name === name);
   const next = shown[place + 1] || shown[place - 1];
-  await act({ kind });
-  if (name === current && now && now.verdict && next) open(next.name);
+  if ((await act({ kind })) && name === current && next) open(next.name);
 }
 
 const className = () => (label === null ? null : facts.classes[label]);
 
 function buttons() {
+  if (!now) return;
   const few = facts.classes.length <= FEW;
   const offered = few ? facts.classes : facts.classes.filter((name, i) => now.tags.includes(name) || i === label);
   const made = [null, ...offered].map((name) => {

@@ -57,6 +57,8 @@ def review_masks(
 
     runtime = runtime or Runtime(alone=True)
     finished = open_finished(work, data)
+    if finished.lost:
+        runtime.progress.say(f"review: {finished.lost}")
     session = ReviewSession(finished, MaskPredictor.from_work(work, runtime.device))
     with suppress(KeyboardInterrupt), ReviewServer(session, port) as server:
         runtime.progress.say(f"review: {len(session.images())} images at {server.address}")

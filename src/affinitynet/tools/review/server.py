@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if not self._may(self.headers.get("X-Token")):
             return
-        session, name = self.server.session, query.get("name", "")
+        session, name = self.server.session, _named(query.get("name", ""))
         if address.path == "/api/images":
             self._answer(lambda: [asdict(image) for image in session.images()])
         elif address.path == "/api/state":
@@ -192,6 +192,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Keep the terminal for what people should read."""
+
+
+def _named(text: str) -> str:
+    r"""Return the name in an address: it is written as in JSON, since file names need not be text.
+
+    Example:
+        >>> _named(r"caf\\udce9") == "caf\udce9", _named("garden/cat 1"), _named('"')
+        (True, 'garden/cat 1', '')
+    """
+    try:
+        return str(json.loads(f'"{text}"'))
+    except ValueError:
+        return ""
 
 
 def asked(body: bytes) -> tuple[str, int, dict[str, Any]] | None:

@@ -6,7 +6,7 @@ import base64
 import io
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -22,9 +22,10 @@ from affinitynet.ops.decision import enlarge
 from affinitynet.pipeline.doubts import read_doubts
 from affinitynet.records import BACKGROUND, IGNORE, TaggedImage
 from affinitynet.tools.finished import Finished
-from affinitynet.tools.review.actions import Change, Stroke, painted, read_action
+from affinitynet.tools.review.actions import SIZE, Change, Stroke, painted, read_action, scaled
 from affinitynet.tools.review.order import most_to_teach
 from affinitynet.tools.review.steps import Action, Step, Steps, load_steps
+from affinitynet.work.contents import digest_of
 
 KEPT = 4
 """Images whose networks' results are kept, so that going back and forth costs nothing."""
@@ -69,7 +70,7 @@ class ReviewSession:
                 if record.name in self._work.masks:
                     self._records.setdefault(record.name, (split, record))
         self._clicked: OrderedDict[tuple[str, tuple[int, ...]], ClickedMask] = OrderedDict()
-        self._acting = Lock()
+        self._acting, self._wanted = Lock(), ""
 
     def images(self) -> list[Listed]:
         """Return all images, those whose correction should teach most first."""
@@ -106,10 +107,13 @@ class ReviewSession:
             UnknownImageError: there is no such image.
         """
         record = self._record(name)
+        self._wanted = name
         with self._acting:
+            if self._wanted != name:
+                return  # whoever asked has gone on to another image meanwhile
             steps = self._steps(record)
             numbers = self._numbers(steps.now.tags)
-            self._follow(record, numbers).mask(self._said(steps, numbers))
+            self._follow(record, numbers).mask(self._said(record, steps, numbers))
 
     def act(self, name: str, version: int, action: Action) -> dict[str, Any]:
         """Do something to an image, save it, and return what holds then.
@@ -121,18 +125,19 @@ class ReviewSession:
         """
         record = self._record(name)
         kind = action.get("kind")
+        self._wanted = name
         with self._acting:
-            steps = self._steps(record)
+            steps = replace(self._steps(record), run=self._run(record))
             if steps.version != version:
                 raise ConflictError(name)
             if kind == "undo":
                 return self._shown(record, steps.undo())
             if kind == "redo":
                 return self._shown(record, steps.redo())
-            size = reduced_size(image_size(record.path), self._finished.config.longest_side)
+            size = self._size(record)
             change = read_action(action, self.classes, size)
             before = self._mask(record, steps)
-            after, step = self._done(record, steps, change, action, before)
+            after, step = self._done(record, steps, change, {**action, SIZE: list(size)}, before)
             return self._shown(record, steps.add(step, after, before))
 
     def _record(self, name: str) -> TaggedImage:
@@ -150,7 +155,7 @@ class ReviewSession:
             tags, verdict = (steps.tags, steps.verdict) if change.reset else (now.tags, verdict)
             return before if first is None else first, Step(action, tags, verdict)
         tags = now.tags if change.tags is None else change.tags
-        named = [c.label for c in change.strokes if c.label is not None]
+        named = {stroke.label for stroke in change.strokes} | {change.brush.label if change.brush else None}
         tags = tuple(name for n, name in enumerate(self.classes) if name in tags or n in named)
         small = enlarge(before, reduced_size(before.shape, self._finished.config.longest_side))
         seen = self._changed(record, steps, change, tags, small)
@@ -165,32 +170,35 @@ class ReviewSession:
             return painted(mask, change.brush)
         numbers = self._numbers(tags)
         follow = self._follow(record, numbers)
-        said = self._said(steps, numbers)
+        said = self._said(record, steps, numbers)
         without = follow.mask(said)
         if change.strokes:
             clicked = follow.mask([*said, *(click for stroke in change.strokes for click in stroke.clicks())])
-            return corrected(mask, without, clicked, self._brushed(steps, mask.shape))
+            return corrected(mask, without, clicked, self._brushed(record, steps))
         gone = (mask != BACKGROUND) & ~np.isin(mask, [number + 1 for number in numbers])
         new = np.isin(without, [n + 1 for n in numbers if n not in self._numbers(steps.now.tags)])
         return np.where(gone | new, without, mask)
 
-    def _brushed(self, steps: Steps, size: tuple[int, ...]) -> np.ndarray:
+    def _changes(self, record: TaggedImage, steps: Steps) -> list[Change]:
+        """Return what the steps that hold change, at the size the image is labelled at now."""
+        size = self._size(record)
+        return [read_action(scaled(action, size), self.classes, size) for action in steps.actions]
+
+    def _brushed(self, record: TaggedImage, steps: Steps) -> np.ndarray:
         """Return the pixels that were painted since the last reset: bool [h, w]."""
-        blank = np.full(size, IGNORE, np.uint8)
+        blank = np.full(self._size(record), IGNORE, np.uint8)
         canvas = blank
-        for action in steps.actions:
-            change = read_action(action, self.classes, None)
+        for change in self._changes(record, steps):
             if change.reset:
                 canvas = blank
             elif change.brush is not None:
                 canvas = painted(canvas, change.brush)
         return canvas != IGNORE
 
-    def _said(self, steps: Steps, numbers: tuple[int, ...]) -> list[Click]:
+    def _said(self, record: TaggedImage, steps: Steps, numbers: tuple[int, ...]) -> list[Click]:
         """Return the clicks that hold: those since the last reset, of classes that the image still has."""
         found: list[Stroke] = []
-        for action in steps.actions:
-            change = read_action(action, self.classes, None)
+        for change in self._changes(record, steps):
             found = [] if change.reset else [*found, *change.strokes]
         kept = [stroke for stroke in found if stroke.label is None or stroke.label in numbers]
         return [click for stroke in kept for click in stroke.clicks()]
@@ -204,6 +212,14 @@ class ReviewSession:
                 self._clicked.popitem(last=False)
         self._clicked.move_to_end(key)
         return self._clicked[key]
+
+    def _size(self, record: TaggedImage) -> tuple[int, int]:
+        """Return (h, w) that an image is labelled at."""
+        return reduced_size(image_size(record.path), self._finished.config.longest_side)
+
+    def _run(self, record: TaggedImage) -> str:
+        """Return the digest of the mask that the last run made."""
+        return digest_of(self._work.masks.path(record.name))
 
     def _image(self, record: TaggedImage) -> np.ndarray:
         return reduced(load_tagged(record), self._finished.config.longest_side)
@@ -220,6 +236,8 @@ class ReviewSession:
                 f"{self._work.corrections.file(record.name)}: {tag!r} is not a class any more; delete it and correct "
                 "the image again"
             )
+        if steps.steps and steps.now.verdict is None and steps.run not in ("", self._run(record)):
+            return steps.anew(tags)  # nothing is said of the mask, and another run has made a new one
         return steps
 
     def _mask(self, record: TaggedImage, steps: Steps) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from affinitynet.data.corrections import Correction, Corrections, Verdict
+from affinitynet.data.corrections import WITH_MASK, Correction, Corrections, Verdict
 from affinitynet.data.truth import renumbered
 from affinitynet.errors import InputError
 from affinitynet.files import read_label_image, save_mask
@@ -46,6 +46,7 @@ class Steps:
         steps: in order; those from ``done`` on were undone.
         done: number of steps that hold.
         version: grows with every change, so that two people do not overwrite each other.
+        run: digest of the mask that the run had made when the last step was taken; empty if that was not noted.
     """
 
     corrections: Corrections
@@ -58,6 +59,7 @@ class Steps:
     steps: tuple[Step, ...] = ()
     done: int = 0
     version: int = 0
+    run: str = ""
 
     @property
     def now(self) -> Step:
@@ -98,6 +100,14 @@ class Steps:
         """Take the next step again that was undone, if there is one."""
         return self._moved(self.done + 1) if self.done < len(self.steps) else self
 
+    def anew(self, tags: tuple[str, ...]) -> Steps:
+        """Return an image without steps, of which a run has made a new mask since all were taken back.
+
+        Args:
+            tags: its class names now.
+        """
+        return replace(self, tags=tags, steps=(), done=0, run="")
+
     def _moved(self, done: int) -> Steps:
         return replace(self, done=done, version=self.version + 1)._saved(self._read(done))
 
@@ -114,13 +124,13 @@ class Steps:
         now = self.now
         steps = [{"action": s.action, "tags": list(s.tags), "verdict": s.verdict} for s in self.steps]
         before = {"before": list(self.tags), "retagged": self.retagged, "verdict": self.verdict}
-        history = {**before, "steps": steps, "done": self.done, "version": self.version}
+        history = {**before, "steps": steps, "done": self.done, "version": self.version, "run": self.run}
         tags = now.tags if self.retagged or now.tags != self.tags else None
         kept = renumbered(mask, self.classes, self.meant, self.corrections.mask_file(self.name))
         self.corrections.save(
             self.name,
             Correction(now.verdict, tags, history, self.meant),
-            kept if now.verdict in ("corrected", "accepted") else None,
+            kept if now.verdict in WITH_MASK else None,
         )
         return self
 
@@ -145,9 +155,17 @@ def load_steps(corrections: Corrections, name: str, tags: tuple[str, ...], class
         done, version = int(history["done"]), int(history["version"])
         if not 0 <= done <= len(steps):
             raise ValueError(f"done {done}")
-        before, verdict = tuple(history["before"]), Correction(history.get("verdict")).verdict
-        retagged = bool(history.get("retagged", False))
-        return replace(fresh, tags=before, retagged=retagged, verdict=verdict, steps=steps, done=done, version=version)
+        before = tuple(history["before"])
+        return replace(
+            fresh,
+            tags=before,
+            retagged=bool(history.get("retagged", False)),
+            verdict=Correction(history.get("verdict")).verdict,
+            steps=steps,
+            done=done,
+            version=version,
+            run=str(history.get("run", "")),
+        )
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(
             f"{corrections.file(name)}: is not a history of steps ({error}); delete it and correct the image again"
