@@ -236,7 +236,7 @@ def test_what_the_tag_head_finds_weighs_the_pixels_unless_the_tags_are_told(arch
 def test_the_crf_is_as_wide_as_where_it_was_fitted():
     torch.manual_seed(0)
     model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
 
     def scores(longest_side, crf, **settings):
         model.settings = {**built, CRF: crf, **settings}
@@ -244,27 +244,27 @@ def test_the_crf_is_as_wide_as_where_it_was_fitted():
         return SegmentationPredictor(model, config).scores(image)
 
     built, wide, narrow = model.settings, {"bilateral_sxy": 8.0}, {"bilateral_sxy": 4.0, "gaussian_sxy": 1.5}
-    half = scores(40, narrow)
-    assert half.shape == (3, 30, 40)
-    torch.testing.assert_close(scores(40, wide, labelled_at=80), half)
-    torch.testing.assert_close(scores(40, wide, labelled_at=None), half)
-    torch.testing.assert_close(scores(40, narrow, labelled_at=40), half)
-    assert not torch.allclose(scores(40, wide, labelled_at=40), half)
+    half = scores(64, narrow)
+    assert half.shape == (3, 48, 64)
+    torch.testing.assert_close(scores(64, wide, labelled_at=128), half)
+    torch.testing.assert_close(scores(64, wide, labelled_at=None), half)
+    torch.testing.assert_close(scores(64, narrow, labelled_at=64), half)
+    assert not torch.allclose(scores(64, wide, labelled_at=64), half)
     with pytest.raises(InputError, match="labelled_at is not a number of pixels"):
-        scores(40, wide, labelled_at="x")
+        scores(64, wide, labelled_at="x")
 
 
 def test_with_tags_an_image_is_labelled_at_the_size_it_comes_in():
     torch.manual_seed(0)
     model = Segmenter("LargeFOV", "lite", ["a", "b"]).eval()
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    predictor = SegmentationPredictor(model, PredictConfig((1.0,), longest_side=40, precision="float32"))
-    assert predictor.tagged_scores(image, [1], crf=True).shape == (2, 60, 80)
-    assert predictor.tagged_scores(image, []).shape == (1, 60, 80)
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    predictor = SegmentationPredictor(model, PredictConfig((1.0,), longest_side=64, precision="float32"))
+    assert predictor.tagged_scores(image, [1], crf=True).shape == (2, 96, 128)
+    assert predictor.tagged_scores(image, []).shape == (1, 96, 128)
     labelled = MaskPredictor(
-        TagClassifier(build_backbone("lite"), ["a", "b"]), None, PipelineConfig(longest_side=80), segmenter=model
+        TagClassifier(build_backbone("lite"), ["a", "b"]), None, PipelineConfig(longest_side=128), segmenter=model
     )
-    assert labelled.predict(image, ["b"], clicks=[(70, 50, "b")]).mask[50, 70] == 2
+    assert labelled.predict(image, ["b"], clicks=[(110, 80, "b")]).mask[80, 110] == 2
 
 
 def test_masks_enlarge_as_interpolation_does():

@@ -255,14 +255,20 @@ def test_a_second_tab_sees_what_the_first_one_did(tab, visit):
 
 def held_back(tab, path):
     """Let requests for a path wait until the function that is returned is called."""
-    waiting = []
-    tab.route(path, lambda route: waiting.append(route))
+    waiting, held = [], True
+
+    def wait(route):
+        waiting.append(route)
+        if not held:
+            route.continue_()
 
     def go_on():
-        tab.unroute(path)
+        nonlocal held
+        held = False
         for route in waiting:
             route.continue_()
 
+    tab.route(path, wait)
     return go_on
 
 
@@ -293,7 +299,8 @@ def test_what_was_asked_for_is_done_also_if_another_image_is_opened_meanwhile(ta
     go_on()
     left(tab, first)
     assert visit.server.session.state(first)["version"] == 2
-    tab.locator(".row", has_text=first).locator(":text('corrected')").wait_for()
+    tab.select_option("#show", "corrected")
+    assert tab.locator(".row span:first-child").all_text_contents() == [first]
 
 
 def test_a_verdict_that_was_not_saved_is_said_and_the_image_stays(tab, visit):

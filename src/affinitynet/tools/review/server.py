@@ -198,8 +198,8 @@ def _named(text: str) -> str:
     r"""Return the name in an address: it is written as in JSON, since file names need not be text.
 
     Example:
-        >>> _named(r"caf\\udce9") == "caf\udce9", _named("garden/cat 1"), _named('"')
-        (True, 'garden/cat 1', '')
+        >>> ascii(_named(r"caf\udce9")), _named("garden/cat 1"), _named('"')
+        ("'caf\\udce9'", 'garden/cat 1', '')
     """
     try:
         return str(json.loads(f'"{text}"'))
