@@ -51,8 +51,9 @@ def import_masks(masks: Path, work: Path, *, data: Path | None = None, runtime: 
     """Take masks that were corrected in another tool as corrections: the next run learns from them.
 
     What differs from the masks of the work folder was corrected; a class that a mask has becomes a tag of its image.
-    Images are found by their names. A mask that cannot be read, is not of its image's size, or is one of several for an
-    image is left out and listed. A correction that comes back as it was stays as it is.
+    Images are found by their names. A mask that cannot be read, is not of its image's size, is one of several for an
+    image, or shows nothing of an image that has tags is left out and listed. A correction that comes back as it was
+    stays as it is.
 
     Args:
         masks: Folder in a form that `export` writes or a tool does: VOC, COCO, YOLO, CVAT, a folder with tags ...

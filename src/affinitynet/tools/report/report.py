@@ -17,7 +17,6 @@ from affinitynet.data.facts import read_facts
 from affinitynet.data.summary import Summary, summarise
 from affinitynet.errors import InputError
 from affinitynet.files import write_text
-from affinitynet.pipeline.doubts import read_doubts
 from affinitynet.records import TaggedImage
 from affinitynet.runtime.runtime import Runtime
 from affinitynet.tools.finished import Finished, open_finished
@@ -135,6 +134,8 @@ def _worth_showing(
     folder: WorkFolder, present: Sequence[tuple[str, TaggedImage]], most: int
 ) -> list[tuple[str, TaggedImage]]:
     """Return at most so many images, those with ground truth first, then the most doubtful."""
+    from affinitynet.pipeline.doubts import read_doubts
+
     doubts = read_doubts(folder)
 
     def rank(pair: tuple[str, TaggedImage]) -> tuple[bool, float, str]:
