@@ -193,7 +193,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, method, start in _methods(predictor, record, wanted, nothing):
             needed.setdefault(name, []).append(clicks_needed(wanted, method, start))
         taken = ", ".join(f"{name} {rows[-1]}" for name, rows in needed.items())
-        console.print(f"{number} of {len(chosen)}: {record.name}: {taken}", highlight=False, markup=False)
+        line = f"{number} of {len(chosen)}: {record.name}: {taken}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     title = f"Mean clicks on {given.split}, {len(chosen)} classes of images ({MOST} where {MOST} are not enough)"
     made = table(title, "method", *(f"to {least:.0%} IoU" for least in WANTED), "not reached")
     for name, rows in needed.items():

@@ -50,7 +50,7 @@ def write_report(work: Path, data: Path | None = None, most: int = 3000, *, runt
         work: Work folder with finished masks.
         data: The collection, if it has moved since; null: where it was.
         most: Images in the gallery at most: those with ground truth first, then the most doubtful. The page holds all
-            their pictures, about 35 kB for each.
+            their pictures, about 25 kB for each.
         runtime: how to compute.
 
     Returns:
