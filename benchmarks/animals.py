@@ -14,47 +14,26 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from defusedxml import ElementTree
-from PIL import Image
-
+from affinitynet.data.collection import open_collection
 from affinitynet.files import save_mask, write_text
-from affinitynet.records import IGNORE
 
-ANIMALS = {"cat": 8, "cow": 10, "dog": 12, "horse": 13, "sheep": 17}
-"""Classes in the order of their numbers here (1 and on) -> their numbers in VOC's masks."""
-
-
-def tags_of(voc: Path, name: str) -> list[str]:
-    """Return the animals among the objects of a photograph."""
-    objects = ElementTree.parse(voc / "Annotations" / f"{name}.xml").iter("object")
-    return sorted(ANIMALS.keys() & {found.findtext("name") for found in objects})
-
-
-def renumbered(mask: np.ndarray) -> np.ndarray:
-    """Return VOC's mask [H, W] with the animals' numbers here, undecided pixels as they are, all else background."""
-    numbers = np.zeros(256, np.uint8)
-    numbers[list(ANIMALS.values())] = range(1, len(ANIMALS) + 1)
-    numbers[IGNORE] = IGNORE
-    return numbers[mask]
+ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 
 
 def draw(voc: Path, to: Path, count: int, seed: int) -> None:
     """Write the collection of ``count`` photographs to learn from."""
-    lists = {
-        split: (voc / "ImageSets/Segmentation" / f"{split}.txt").read_text().split() for split in ("train_aug", "val")
-    }
-    shown = [name for name in lists["train_aug"] if tags_of(voc, name)]
-    splits = {"train": sorted(random.Random(seed).sample(shown, count)), "val": lists["val"]}
+    collection = open_collection(voc, ANIMALS, split="train_aug")
+    shown = {record.name: record for record in collection.split("train_aug") if record.tags}
+    drawn = sorted(random.Random(seed).sample(list(shown), count))
+    splits = {"train": [shown[name] for name in drawn], "val": collection.split("val")}
     rows = ["file,tags,split"]
     (to / "images").mkdir(parents=True)
-    for split, names in splits.items():
-        for name in names:
-            rows.append(f"{name}.jpg,{';'.join(tags_of(voc, name))},{split}")
-            shutil.copy(voc / "JPEGImages" / f"{name}.jpg", to / "images")
-            truth = voc / "SegmentationClass" / f"{name}.png"
-            if truth.exists():
-                save_mask(to / "masks" / f"{name}.png", renumbered(np.asarray(Image.open(truth))))
+    for split, records in splits.items():
+        for record in records:
+            rows.append(f"{record.path.name},{';'.join(ANIMALS[tag] for tag in record.tags)},{split}")
+            shutil.copy(record.path, to / "images")
+            if record.truth is not None:
+                save_mask(to / "masks" / f"{record.name}.png", collection.mask(record))
     write_text(to / "tags.csv", "\n".join(rows) + "\n")
 
 

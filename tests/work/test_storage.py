@@ -224,6 +224,23 @@ def test_two_who_correct_the_same_image_do_not_overwrite_each_other(storage, tmp
     assert [(found / name).read_text() for name in ("a.json", "b.json")] == ["mine", "of another image"]
 
 
+@pytest.mark.parametrize("change", ["alike", None])
+def test_two_who_change_a_correction_alike_are_no_conflict(storage, tmp_path, change):
+    first = Machine(tmp_path / "first")
+    first.make("one")
+    (first.root / "corrections").mkdir()
+    (first.root / "corrections" / "a.json").write_text("before")
+    first.work.push()
+    other = Machine(tmp_path / "other")
+    for root in (first.root, other.root):
+        file = root / "corrections" / "a.json"
+        file.unlink() if change is None else file.write_text(change)
+    first.work.push()
+    other.work.push()
+    left = Machine(tmp_path / "third").root / "corrections" / "a.json"
+    assert (left.read_text() if left.exists() else None) == change
+
+
 def test_what_is_withdrawn_or_over_stays_so(storage, tmp_path):
     first = Machine(tmp_path / "first")
     first.make("one")

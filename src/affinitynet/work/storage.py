@@ -212,8 +212,8 @@ class StoredWork(_Stored):
         """Raise if somebody else has stored another version of a file meanwhile."""
         for path in paths:
             here = self.mirror.local / path
-            if self._is_as_known(path) or (here.exists() and self.mirror.read(path) == here.read_bytes()):
-                continue
+            if self._is_as_known(path) or self.mirror.read(path) == (here.read_bytes() if here.exists() else None):
+                continue  # the same change as ours is none to lose
             raise self._conflict(f"changed {path}")
 
     def _is_as_known(self, path: str) -> bool:
